@@ -1,0 +1,3 @@
+//! `reexec`: parse, call, print, exit.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Reads dpkg triggers and the dpkg database.

@@ -1,0 +1,1 @@
+//! What the scenarios share: the bed, victims, and the binary under test.
