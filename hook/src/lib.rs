@@ -3,5 +3,8 @@
 //! `model` decides with values and touches nothing; `sys` touches the machine and decides nothing;
 //! `run` is the order of the steps; `render` turns a report into text. See `ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod model;
+pub mod render;
+pub mod run;
 pub mod sys;

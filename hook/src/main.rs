@@ -1,3 +1,22 @@
 //! `reexec`: parse, call, print, exit.
 
-fn main() {}
+use clap::Parser;
+use reexec::cli::{Cli, Command};
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let Command::Report(common) = &cli.command;
+    match reexec::run::report::report(common) {
+        Ok(report) => {
+            let text = reexec::render::json::render(&report, report.exit_code());
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::from(report.exit_code())
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "reexec: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

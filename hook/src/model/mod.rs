@@ -4,6 +4,13 @@
 
 pub mod claim;
 pub mod file;
+pub mod judge;
+pub mod mapping;
 pub mod owner;
+pub mod plan;
+pub mod process;
+pub mod report;
+pub mod script;
 pub mod text;
+pub mod time;
 pub mod verdict;

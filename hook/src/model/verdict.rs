@@ -1,14 +1,14 @@
 //! The words of the report: method, content, cause, verdict.
 
 use super::file::FileId;
-use serde::{Deserialize, Serialize};
+
 use std::path::PathBuf;
 
 /// Gives an enum of fixed words its printed form and the way back.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $variant,)+ }
 
         impl $name {

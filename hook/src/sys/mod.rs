@@ -1,1 +1,11 @@
 //! The only code that touches the machine. It decides nothing.
+
+pub mod clock;
+pub mod content;
+pub mod files;
+pub mod host;
+pub mod input;
+pub mod procs;
+pub mod raw;
+pub mod spaces;
+pub mod users;

@@ -1,0 +1,82 @@
+//! Files that were moved aside: nothing is deleted, and yet the name that counts leads elsewhere.
+//!
+//! `mv lib lib.old; cp new lib`, a swapped folder, a version link that was flipped: the mapped inode
+//! still has a name, only not the one under which it is loaded. What convicts it is the name by which
+//! it would be loaded again: the soname beside it, or the claimed path that it stood at before.
+
+use crate::model::file::{FileFacts, Stamp};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Another file now stands where this one would be loaded from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// The path that leads elsewhere now.
+    pub path: PathBuf,
+    /// What it leads to.
+    pub current: FileFacts,
+    /// When the name was made to lead there, at the latest: only who started before can be meant.
+    pub since: Stamp,
+    /// How we know that this path is meant, in words.
+    pub evidence: String,
+}
+
+/// Names beside `path` that a file moved aside, or a library with a longer version, may be loaded
+/// by: its own name cut at each dot. They are few, and only asked for a `stat` each.
+pub fn shorter_names(path: &Path) -> Vec<PathBuf> {
+    let Some(name) = path.file_name() else { return Vec::new() };
+    let bytes = name.as_bytes();
+    let mut names: Vec<PathBuf> = (1..bytes.len())
+        .rev()
+        .filter(|&index| bytes[index] == b'.' || (bytes[index] == b'~' && index + 1 == bytes.len()))
+        .map(|index| path.with_file_name(OsStr::from_bytes(&bytes[..index])))
+        .collect();
+    // `lib` alone is no name of `lib.so.1`.
+    if let Some(so) = bytes.windows(3).position(|window| window == b".so") {
+        names.retain(|shorter| shorter.file_name().is_some_and(|name| name.len() >= so + 3));
+    }
+    names
+}
+
+/// Whether `claimed` is `mapped` with one folder on the way renamed: the trace of
+/// `mv app app.old; mv app.next app`. Returns the depth of that folder.
+pub fn swapped_folder(mapped: &Path, claimed: &Path) -> Option<usize> {
+    let (a, b): (Vec<Component<'_>>, Vec<Component<'_>>) = (mapped.components().collect(), claimed.components().collect());
+    if a.len() != b.len() || a.last() != b.last() {
+        return None;
+    }
+    let mut different = (0..a.len()).filter(|&index| a[index] != b[index]);
+    let depth = different.next()?;
+    different.next().is_none().then_some(depth)
+}
+
+/// The first `depth + 1` components of a path.
+pub fn folder_at(path: &Path, depth: usize) -> PathBuf {
+    path.components().take(depth + 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_loaded_by_a_name_cut_at_a_dot() {
+        let names = |path: &str| shorter_names(Path::new(path)).iter().map(|name| name.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(names("/l/libv.so.1.0"), ["/l/libv.so.1", "/l/libv.so"]);
+        assert_eq!(names("/l/libv.so.1.old"), ["/l/libv.so.1", "/l/libv.so"]);
+        assert_eq!(names("/b/prog.old"), ["/b/prog"]);
+        assert_eq!(names("/b/prog~"), ["/b/prog"]);
+        assert_eq!(names("/b/prog"), [""; 0]);
+    }
+
+    #[test]
+    fn one_renamed_folder_is_a_swap_and_two_are_not() {
+        let depth = |a: &str, b: &str| swapped_folder(Path::new(a), Path::new(b));
+        assert_eq!(depth("/opt/app.old/lib/x", "/opt/app/lib/x"), Some(2));
+        assert_eq!(depth("/opt/app/lib/x", "/opt/app/lib/x"), None);
+        assert_eq!(depth("/opt/a/lib/x", "/srv/b/lib/x"), None);
+        assert_eq!(depth("/opt/a/lib/x", "/opt/b/lib/y"), None);
+        assert_eq!(folder_at(Path::new("/opt/app.old/lib/x"), 2), Path::new("/opt/app.old"));
+    }
+}

@@ -1,0 +1,86 @@
+//! The claims of a transaction, ready to be asked by path, by folder and by inode.
+
+use super::standing::Claimed;
+use crate::model::file::{FileFacts, FileId, Look};
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// What is known of one claimed file.
+#[derive(Debug, Clone)]
+pub struct ClaimedFile {
+    /// The package that it belongs to, where somebody said.
+    pub package: Option<String>,
+    /// What the path names now.
+    pub now: Look,
+    /// Said by an earlier transaction since boot, not by the one that is looked at.
+    pub earlier: bool,
+}
+
+/// All claims.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimIndex {
+    files: HashMap<PathBuf, ClaimedFile>,
+    by_name: HashMap<OsString, Vec<PathBuf>>,
+    ids: HashSet<FileId>,
+    trees: Vec<PathBuf>,
+}
+
+impl ClaimIndex {
+    /// Adds a file, by its path with all links in its folders resolved.
+    pub fn add_file(&mut self, path: PathBuf, file: ClaimedFile) {
+        if let (Some(facts), false) = (file.now.found(), file.earlier) {
+            self.ids.insert(facts.id);
+        }
+        if let Some(name) = path.file_name() {
+            self.by_name.entry(name.to_owned()).or_default().push(path.clone());
+        }
+        self.files.insert(path, file);
+    }
+
+    /// Adds a folder below which something was replaced.
+    pub fn add_tree(&mut self, prefix: PathBuf) {
+        self.trees.push(prefix);
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.trees.is_empty()
+    }
+
+    /// Number of claimed files.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The claim on just this path.
+    pub fn file(&self, path: &Path) -> Option<&ClaimedFile> {
+        self.files.get(path)
+    }
+
+    /// All claimed files.
+    pub fn files(&self) -> impl Iterator<Item = (&PathBuf, &ClaimedFile)> {
+        self.files.iter()
+    }
+
+    /// Claimed paths whose last part is `name`.
+    pub fn named(&self, name: &OsStr) -> &[PathBuf] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Who says that this path, or the inode it names under another name, was replaced.
+    pub fn claimed(&self, path: &Path, now: Option<&FileFacts>) -> Claimed {
+        match self.files.get(path) {
+            Some(file) if file.earlier => return Claimed::Earlier,
+            Some(_) => return Claimed::File,
+            None => {}
+        }
+        if now.is_some_and(|facts| self.ids.contains(&facts.id)) {
+            return Claimed::File;
+        }
+        match self.trees.iter().any(|tree| path.starts_with(tree)) {
+            true => Claimed::Tree,
+            false => Claimed::No,
+        }
+    }
+}

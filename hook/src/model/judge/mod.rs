@@ -1,0 +1,12 @@
+//! The judge: from what was seen of files and processes to verdicts, by identity and never by text.
+
+pub mod aside;
+pub mod claims;
+pub mod method;
+pub mod process;
+pub mod standing;
+
+pub use claims::{ClaimIndex, ClaimedFile};
+pub use method::{method_of, Judged};
+pub use process::{in_question, judge_process, Candidate, Use, VerdictOf};
+pub use standing::{Claimed, FileView, Sighting, Space, Standing};

@@ -1,0 +1,267 @@
+//! The verdict on one process, from the files it uses.
+
+use super::aside::Aside;
+use super::standing::{Claimed, FileView, Space, Standing};
+use crate::model::file::{FileFacts, Stamp};
+use crate::model::process::{Gap, ProcessSnapshot};
+use crate::model::text;
+use crate::model::verdict::{Cause, CauseKind, Content, Method, Verdict};
+use std::path::{Path, PathBuf};
+
+/// How one process uses one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// Index of the file among all that were seen.
+    pub file: u32,
+    /// It is the program itself.
+    pub is_program: bool,
+    /// Some mapping of it is executable.
+    pub execute: bool,
+    /// Some mapping of it is shared and writable: the process writes to the file itself.
+    pub writes: bool,
+    /// Every mapping of it is shared: the process wants to see what others write.
+    pub shared: bool,
+    /// First byte of the file behind all that is mapped.
+    pub reach: u64,
+}
+
+impl Use {
+    /// What the file is to the process.
+    pub fn kind(&self) -> CauseKind {
+        match (self.is_program, self.execute) {
+            (true, _) => CauseKind::Executable,
+            (false, true) => CauseKind::Library,
+            (false, false) => CauseKind::Data,
+        }
+    }
+}
+
+/// A process to be judged.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// What is told of it.
+    pub snapshot: ProcessSnapshot,
+    /// When it started; `None` where that could not be read.
+    pub started: Option<Stamp>,
+    /// Files it uses.
+    pub uses: Vec<Use>,
+    /// Scripts that it reads and that were replaced since, found by the script rules.
+    pub scripts: Vec<Cause>,
+    /// Why it could not be looked at.
+    pub gap: Option<Gap>,
+}
+
+/// A process with what is said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerdictOf {
+    /// The process.
+    pub process: ProcessSnapshot,
+    /// What is said.
+    pub verdict: Verdict,
+    /// Why, the worst first.
+    pub causes: Vec<Cause>,
+    /// For `unknown`: what could not be told.
+    pub gap: Option<String>,
+    /// Files that were replaced by their own content.
+    pub identical: usize,
+}
+
+/// The clock tick of process start times: they are cut down to it (`USER_HZ`, always 100).
+const START_TICK: Stamp = 10_000_000;
+/// Mappings end at a page, files anywhere (4 KiB on every machine we run on, or a multiple of it).
+const PAGE: u64 = 4096;
+
+/// What one file does to one process.
+enum Effect {
+    None,
+    Identical,
+    Cause(Cause),
+    Doubt(String),
+}
+
+/// Judges one process.
+pub fn judge_process(candidate: &Candidate, files: &[FileView]) -> VerdictOf {
+    let (mut causes, mut doubts, mut identical) = (candidate.scripts.clone(), Vec::new(), 0);
+    for usage in &candidate.uses {
+        match effect(usage, &files[usage.file as usize], candidate) {
+            Effect::None => {}
+            Effect::Identical => identical += 1,
+            Effect::Cause(cause) => causes.push(cause),
+            Effect::Doubt(doubt) => doubts.push(doubt),
+        }
+    }
+    causes.sort_by(|a, b| (rank(b), &a.path).cmp(&(rank(a), &b.path)));
+    causes.dedup_by(|a, b| a.path == b.path && a.kind == b.kind);
+    let verdict = causes.iter().map(verdict_of).max().unwrap_or(Verdict::Fresh);
+    let gap = candidate.gap.as_ref().map(Gap::to_string).or_else(|| doubts.into_iter().next());
+    let verdict = match (&gap, verdict) {
+        (Some(_), Verdict::Fresh) => Verdict::Unknown,
+        (_, verdict) => verdict,
+    };
+    VerdictOf { process: candidate.snapshot.clone(), verdict, causes, gap, identical }
+}
+
+fn rank(cause: &Cause) -> (Verdict, CauseOrder) {
+    (verdict_of(cause), CauseOrder(cause.kind))
+}
+
+/// Executables before libraries before scripts before data.
+#[derive(PartialEq, Eq)]
+struct CauseOrder(CauseKind);
+
+impl CauseOrder {
+    fn weight(&self) -> u8 {
+        match self.0 {
+            CauseKind::Executable => 3,
+            CauseKind::Library => 2,
+            CauseKind::Script => 1,
+            CauseKind::Data => 0,
+        }
+    }
+}
+
+impl Ord for CauseOrder {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.weight().cmp(&other.weight())
+    }
+}
+
+impl PartialOrd for CauseOrder {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// What one cause alone makes of a process. A replaced data file makes nobody stale.
+fn verdict_of(cause: &Cause) -> Verdict {
+    match (cause.method, cause.kind) {
+        // A script is read, not mapped: its pages cannot change under the program.
+        (_, CauseKind::Script) => Verdict::Stale,
+        (Method::Overwritten, _) => Verdict::Tainted,
+        (_, CauseKind::Data) => Verdict::Fresh,
+        (_, CauseKind::Executable | CauseKind::Library) => Verdict::Stale,
+    }
+}
+
+fn effect(usage: &Use, file: &FileView, candidate: &Candidate) -> Effect {
+    let started = candidate.started;
+    match &file.standing {
+        Standing::NoFile => Effect::None,
+        Standing::Hidden(_) if usage.kind() == CauseKind::Data => Effect::None,
+        Standing::Hidden(why) => Effect::Doubt(format!("{}: {why}", text::escape_path(file.sighting.path()))),
+        Standing::Live(facts) => live(usage, file, facts, candidate),
+        Standing::Gone => gone(usage, file, started),
+        Standing::Replaced { current, judged } => match file.content {
+            Content::Same => Effect::Identical,
+            Content::Differs | Content::Unknown => {
+                let method = file.recorded.unwrap_or(judged.method);
+                cause(usage, file, file.sighting.path(), method, Some(current), judged.evidence.clone())
+            }
+        },
+    }
+}
+
+fn cause(usage: &Use, file: &FileView, path: &Path, method: Method, current: Option<&FileFacts>, evidence: String) -> Effect {
+    let content = match method {
+        Method::Removed | Method::Overwritten => Content::Differs,
+        _ => file.content,
+    };
+    Effect::Cause(Cause {
+        path: PathBuf::from(path),
+        kind: usage.kind(),
+        method,
+        content,
+        package: file.package.clone(),
+        mapped: Some(file.sighting.mapped.found().map_or(file.sighting.printed, |facts| facts.id)),
+        current: current.map(|facts| facts.id),
+        evidence,
+    })
+}
+
+/// The path names nothing. A package was removed, or the maker of a scratch file unlinked it.
+fn gone(usage: &Use, file: &FileView, started: Option<Stamp>) -> Effect {
+    let removed = |why: &str| cause(usage, file, file.sighting.path(), Method::Removed, None, why.to_owned());
+    if file.known() {
+        return removed("a package owned the path, and it names nothing any more");
+    }
+    // Without a package or a claim the facts say whether the process's own maker took it away.
+    let born_after = |mapped: &FileFacts| Some(mapped.born? >= started?);
+    let own = file.sighting.mapped.found().and_then(born_after).unwrap_or(false);
+    let anybodys = file.sighting.folder_mode.is_some_and(|mode| mode & 0o1002 == 0o1002);
+    // A file that never had a name is printed as `#` and its inode number (open(2), O_TMPFILE).
+    let nameless = file.sighting.path().file_name().is_some_and(|name| name == format!("#{}", file.sighting.printed.ino).as_str());
+    if usage.kind() == CauseKind::Data || usage.writes || own || anybodys || nameless {
+        return Effect::None;
+    }
+    if file.sighting.space != Space::HOST && file.sighting.mapped.found().is_none() {
+        return Effect::Doubt(format!(
+            "{}: names nothing, and the mapped file may not be looked at",
+            text::escape_path(file.sighting.path())
+        ));
+    }
+    removed("the path names nothing any more, and the file is older than the process")
+}
+
+/// Whether the path that leads elsewhere now is the one that this process would be started by. A
+/// library's soname is; of a program only the path that it was executed by.
+fn is_meant(usage: &Use, aside: &Aside, process: &ProcessSnapshot) -> bool {
+    let same = |executed: &PathBuf| *executed == aside.path || (executed.is_relative() && executed.file_name() == aside.path.file_name());
+    !usage.is_program || process.executed_as.as_ref().is_some_and(same)
+}
+
+/// The path names the mapped inode: either all is well, or it was written to, or moved aside.
+fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) -> Effect {
+    let started = candidate.started;
+    if let (Some(aside), Some(started)) = (&file.aside, started) {
+        if aside.since > started && usage.kind() != CauseKind::Data && is_meant(usage, aside, &candidate.snapshot) {
+            let evidence = aside.evidence.clone();
+            return match file.content {
+                Content::Same => Effect::Identical,
+                // How a file that keeps its inode lost its place is not for the times to tell.
+                Content::Differs | Content::Unknown => cause(usage, file, &aside.path, Method::Unknown, Some(&aside.current), evidence),
+            };
+        }
+    }
+    let code = usage.execute || usage.is_program;
+    let written = |evidence: String| cause(usage, file, file.sighting.path(), Method::Overwritten, Some(facts), evidence);
+    if code && !usage.shared && usage.reach > facts.size.next_multiple_of(PAGE) {
+        return written(format!("{} bytes are mapped of a file that has {} now", usage.reach, facts.size));
+    }
+    // Who maps it shared and writes, or wants to see what others write, is not hurt by writing.
+    if usage.writes || (!code && usage.shared) {
+        return Effect::None;
+    }
+    let Some(started) = started.map(|started| started + START_TICK) else { return Effect::None };
+    let (modified, changed) = (facts.modified > started, facts.changed > started);
+    if !modified && !changed {
+        return Effect::None;
+    }
+    match (file.as_packaged, &file.claimed) {
+        (Some(true), _) => Effect::None,
+        (Some(false), _) => written("changed since the process started, and the bytes are not those of the package".to_owned()),
+        (None, Claimed::File) if modified => {
+            written("said to be replaced, the inode is the same, and it was modified after the process started".to_owned())
+        }
+        (None, _) if code && modified => Effect::Doubt(format!(
+            "{}: modified after the process started, and no package says what it should be",
+            text::escape_path(file.sighting.path())
+        )),
+        (None, _) => Effect::None,
+    }
+}
+
+/// Whether more must be asked about a file before a process that uses it can be judged: it is not
+/// plainly what it was when the process started.
+pub fn in_question(usage: &Use, file: &FileView, started: Option<Stamp>) -> bool {
+    match &file.standing {
+        Standing::NoFile => false,
+        Standing::Hidden(_) | Standing::Gone | Standing::Replaced { .. } => true,
+        Standing::Live(facts) => {
+            let young = |started: Stamp| facts.modified > started || facts.changed > started;
+            let code = usage.execute || usage.is_program;
+            file.aside.is_some()
+                || (started.is_none_or(young) && (code || file.claimed == Claimed::File))
+                || (code && usage.reach > facts.size.next_multiple_of(PAGE))
+        }
+    }
+}

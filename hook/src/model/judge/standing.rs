@@ -1,0 +1,220 @@
+//! What has become of one mapped file, whoever maps it.
+
+use super::method::{method_of, Judged};
+use crate::model::file::{FileFacts, FileId, FileKind, Look};
+use crate::model::mapping;
+use crate::model::verdict::{Content, Method};
+use std::path::PathBuf;
+
+/// A mount namespace, as an index; the host's is [`Space::HOST`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Space(pub u32);
+
+impl Space {
+    /// The namespace of PID 1 (or of the root that was asked for).
+    pub const HOST: Space = Space(0);
+}
+
+/// What was seen of one distinct mapped file.
+#[derive(Debug, Clone)]
+pub struct Sighting {
+    /// Where its name means something.
+    pub space: Space,
+    /// The name, as the kernel prints it.
+    pub name: Vec<u8>,
+    /// Super block device and inode number, as the kernel prints them.
+    pub printed: FileId,
+    /// The mapped inode itself.
+    pub mapped: Look,
+    /// Whether the file system of the mapped inode is mounted anywhere in its namespace. Memory that
+    /// only looks like a file (memfd, System V, shared anonymous, aio) lives on one that is not.
+    pub mounted: bool,
+    /// Whether a replaced inode's change time is the moment of its replacement there.
+    pub keeps_death: bool,
+    /// The names it can stand for and what each of them names now, likeliest first.
+    pub names: Vec<(PathBuf, Look)>,
+    /// Permission bits of the folder that held it, where that is still there.
+    pub folder_mode: Option<u16>,
+}
+
+/// Who says that a path was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Claimed {
+    /// Nobody.
+    #[default]
+    No,
+    /// Something below one of its folders was.
+    Tree,
+    /// The path itself was, by the transaction that is being looked at.
+    File,
+    /// The path itself was, by an earlier transaction since boot.
+    Earlier,
+}
+
+/// What has become of a mapped file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The path names the mapped inode.
+    Live(FileFacts),
+    /// The path names another inode.
+    Replaced {
+        /// What it names now.
+        current: FileFacts,
+        /// How that came about.
+        judged: Judged,
+    },
+    /// The path names nothing.
+    Gone,
+    /// It never had a path that somebody could replace.
+    NoFile,
+    /// It could not be looked at.
+    Hidden(String),
+}
+
+impl Sighting {
+    /// The path that is meant, the one whose file was replaced if it was.
+    pub fn path(&self) -> &PathBuf {
+        &self.names[self.meant()].0
+    }
+
+    /// Index of the name that is meant: the one that leads to the mapped inode; else, where the
+    /// kernel says that the name is gone, the stripped one; else the literal one.
+    fn meant(&self) -> usize {
+        if let Some(index) = self.names.iter().position(|(_, look)| look.found().is_some_and(|facts| self.is_mapped(facts))) {
+            return index;
+        }
+        let gone = usize::from(mapping::says_deleted(&self.name) && self.names.len() > 1);
+        // Of the readings with the suffix stripped, one that exists is likelier than one that does not.
+        (gone..self.names.len()).find(|&index| self.names[index].1.found().is_some()).unwrap_or(gone)
+    }
+
+    /// Whether these are the facts of the mapped inode. A mapped inode's number cannot be handed out
+    /// again, so equal numbers are enough where the mapped inode itself may not be looked at; the
+    /// printed device is no help there (it is the super block's, on btrfs never stat's).
+    fn is_mapped(&self, facts: &FileFacts) -> bool {
+        match &self.mapped {
+            Look::Found(mapped) => mapped.id == facts.id,
+            Look::Absent | Look::Hidden(_) => self.printed.ino == facts.id.ino,
+        }
+    }
+
+    /// What has become of the file.
+    pub fn standing(&self) -> Standing {
+        if !self.mounted {
+            return Standing::NoFile;
+        }
+        if self.mapped.found().is_some_and(|mapped| mapped.kind != FileKind::Regular) {
+            return Standing::NoFile;
+        }
+        match &self.names[self.meant()].1 {
+            Look::Found(facts) if self.is_mapped(facts) => Standing::Live(*facts),
+            Look::Found(facts) => Standing::Replaced { current: *facts, judged: method_of(self.mapped.found(), facts, self.keeps_death) },
+            Look::Absent => Standing::Gone,
+            Look::Hidden(why) => Standing::Hidden(why.clone()),
+        }
+    }
+}
+
+/// One mapped file with all that is known of it: what processes are judged by.
+#[derive(Debug, Clone)]
+pub struct FileView {
+    /// What was seen.
+    pub sighting: Sighting,
+    /// What has become of it.
+    pub standing: Standing,
+    /// For a replaced file: whether the new content is the old one.
+    pub content: Content,
+    /// Whether the contents were compared, however that ended.
+    pub compared: bool,
+    /// For a live file that another file took the place of without deleting it.
+    pub aside: Option<super::aside::Aside>,
+    /// Who says that it was replaced.
+    pub claimed: Claimed,
+    /// Package that owns the path, with its version.
+    pub package: Option<String>,
+    /// Whether the content is what the package database says; `None` where it keeps no digest.
+    pub as_packaged: Option<bool>,
+    /// How an earlier transaction since boot replaced just this inode, from our own record.
+    pub recorded: Option<Method>,
+}
+
+impl FileView {
+    /// A view of a sighting about which nobody was asked anything yet.
+    pub fn of(sighting: Sighting) -> FileView {
+        let standing = sighting.standing();
+        FileView {
+            sighting,
+            standing,
+            content: Content::Unknown,
+            compared: false,
+            aside: None,
+            claimed: Claimed::No,
+            package: None,
+            as_packaged: None,
+            recorded: None,
+        }
+    }
+
+    /// Whether the path is in a package or somebody says that it was replaced.
+    pub fn known(&self) -> bool {
+        self.claimed != Claimed::No || self.package.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(ino: u64) -> FileFacts {
+        let id = FileId { dev: 1, ino };
+        FileFacts { id, kind: FileKind::Regular, born: Some(1), changed: 5, modified: 0, size: 1, links: 1, uid: 0, mode: 0o755 }
+    }
+
+    fn sighting(name: &str, names: &[(&str, Look)]) -> Sighting {
+        Sighting {
+            space: Space::HOST,
+            name: name.into(),
+            printed: FileId { dev: 9, ino: 7 },
+            mapped: Look::Found(facts(7)),
+            mounted: true,
+            keeps_death: true,
+            names: names.iter().map(|(path, look)| (PathBuf::from(path), look.clone())).collect(),
+            folder_mode: None,
+        }
+    }
+
+    #[test]
+    fn a_live_file_whose_name_ends_in_deleted_is_live() {
+        let seen = sighting("/x (deleted)", &[("/x (deleted)", Look::Found(facts(7))), ("/x", Look::Found(facts(8)))]);
+        assert_eq!(seen.standing(), Standing::Live(facts(7)));
+    }
+
+    #[test]
+    fn a_stranger_with_the_literal_name_does_not_hide_a_removed_file() {
+        let seen = sighting("/x (deleted)", &[("/x (deleted)", Look::Found(facts(9))), ("/x", Look::Absent)]);
+        assert_eq!((seen.standing(), seen.path().to_str()), (Standing::Gone, Some("/x")));
+    }
+
+    #[test]
+    fn the_inode_that_came_back_is_live_although_the_kernel_says_deleted() {
+        let seen = sighting("/x (deleted)", &[("/x (deleted)", Look::Absent), ("/x", Look::Found(facts(7)))]);
+        assert_eq!(seen.standing(), Standing::Live(facts(7)));
+    }
+
+    #[test]
+    fn what_lives_on_no_mount_is_no_file() {
+        let seen = Sighting {
+            mounted: false,
+            ..sighting("/memfd:x (deleted)", &[("/memfd:x (deleted)", Look::Absent), ("/memfd:x", Look::Absent)])
+        };
+        assert_eq!(seen.standing(), Standing::NoFile);
+    }
+
+    #[test]
+    fn without_map_files_the_inode_number_decides() {
+        let hidden = |names: &[(&str, Look)]| Sighting { mapped: Look::Hidden("EPERM".into()), ..sighting("/x", names) };
+        assert_eq!(hidden(&[("/x", Look::Found(facts(7)))]).standing(), Standing::Live(facts(7)));
+        let Standing::Replaced { judged, .. } = hidden(&[("/x", Look::Found(facts(8)))]).standing() else { panic!("replaced") };
+        assert_eq!(judged.method, Method::Unknown);
+    }
+}

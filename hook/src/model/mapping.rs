@@ -1,0 +1,225 @@
+//! The lines of `/proc/PID/maps`, byte for byte (proc_pid_maps(5)).
+//!
+//! Written here because the `procfs` crate's parser loses a whole process on one non-UTF-8 name.
+
+use super::file::FileId;
+
+/// One mapping, as the kernel prints or answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapping<'a> {
+    /// First address.
+    pub start: u64,
+    /// First address behind it.
+    pub end: u64,
+    /// Readable.
+    pub read: bool,
+    /// Writable.
+    pub write: bool,
+    /// Executable.
+    pub execute: bool,
+    /// Shared: writes reach the file.
+    pub shared: bool,
+    /// Offset in the file, in bytes.
+    pub offset: u64,
+    /// The super block's device and the inode number. On btrfs and overlayfs this device is not the
+    /// one that `stat` gives.
+    pub id: FileId,
+    /// The name as printed; empty for anonymous memory, `[stack]` and the like for special areas.
+    pub name: &'a [u8],
+}
+
+impl Mapping<'_> {
+    /// Whether a file (or what looks like one) is mapped.
+    pub fn is_file(&self) -> bool {
+        self.id.ino != 0
+    }
+
+    /// First byte of the file behind what is mapped, for mappings that can be read or executed.
+    /// The gaps that the dynamic loader leaves (`---p`) may lie beyond the end of any file.
+    pub fn reach(&self) -> u64 {
+        match self.read || self.execute {
+            true => self.offset.saturating_add(self.end - self.start),
+            false => 0,
+        }
+    }
+}
+
+/// The line is not one of `maps`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapsError {
+    /// The line, cut short.
+    pub line: Vec<u8>,
+}
+
+/// Splits the text of `maps` into mappings, without copying anything.
+pub fn parse_maps(text: &[u8]) -> impl Iterator<Item = Result<Mapping<'_>, MapsError>> {
+    text.split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| parse_line(line).ok_or_else(|| MapsError { line: line[..line.len().min(80)].to_vec() }))
+}
+
+fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
+    let (start, rest) = hex(line, b'-')?;
+    let (end, rest) = hex(rest, b' ')?;
+    let (permissions, rest) = rest.split_at_checked(4)?;
+    let (offset, rest) = hex(rest.strip_prefix(b" ")?, b' ')?;
+    let (major, rest) = hex(rest, b':')?;
+    let (minor, rest) = hex(rest, b' ')?;
+    let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+    let (ino, rest) = rest.split_at(digits);
+    // The kernel pads with blanks up to a column; a name may itself begin with none, since it
+    // begins with a slash or a bracket.
+    let name = rest.trim_ascii_start_of_blanks();
+    Some(Mapping {
+        start,
+        end: (end >= start).then_some(end)?,
+        read: permissions[0] == b'r',
+        write: permissions[1] == b'w',
+        execute: permissions[2] == b'x',
+        shared: permissions[3] == b's',
+        offset,
+        id: FileId {
+            dev: device(u32::try_from(major).ok()?, u32::try_from(minor).ok()?),
+            ino: std::str::from_utf8(ino).ok()?.parse().ok()?,
+        },
+        name,
+    })
+}
+
+/// One number for a device, the same for what `maps` prints and what `statx` answers.
+pub fn device(major: u32, minor: u32) -> u64 {
+    u64::from(major) << 32 | u64::from(minor)
+}
+
+trait Blanks {
+    fn trim_ascii_start_of_blanks(&self) -> &[u8];
+}
+
+impl Blanks for [u8] {
+    fn trim_ascii_start_of_blanks(&self) -> &[u8] {
+        let start = self.iter().position(|&byte| byte != b' ').unwrap_or(self.len());
+        &self[start..]
+    }
+}
+
+fn hex(text: &[u8], until: u8) -> Option<(u64, &[u8])> {
+    let mut value: u64 = 0;
+    for (index, &byte) in text.iter().enumerate() {
+        if byte == until {
+            return (index > 0).then_some((value, &text[index + 1..]));
+        }
+        let digit = char::from(byte).to_digit(16)?;
+        value = value.checked_mul(16)? | u64::from(digit);
+    }
+    None
+}
+
+/// The suffix that the kernel prints behind a name whose directory entry is gone.
+const DELETED: &[u8] = b" (deleted)";
+
+/// The names that a printed name can stand for, likeliest first; never empty.
+///
+/// A name that really ends in ` (deleted)` is legal, so the literal name comes before the stripped
+/// one. `maps` prints a newline as `\012` and a backslash as itself, so both readings are there.
+pub fn readings(name: &[u8]) -> Vec<Vec<u8>> {
+    let mut names = vec![name.to_vec()];
+    if let Some(stripped) = name.strip_suffix(DELETED) {
+        names.push(stripped.to_vec());
+    }
+    for index in 0..names.len() {
+        let plain = with_newlines(&names[index]);
+        if plain != names[index] {
+            names.push(plain);
+        }
+    }
+    names
+}
+
+/// Whether the kernel says that the name's directory entry is gone, or a file is really named so.
+pub fn says_deleted(name: &[u8]) -> bool {
+    name.ends_with(DELETED)
+}
+
+fn with_newlines(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = match rest.strip_prefix(b"\\012") {
+            Some(behind) => {
+                out.push(b'\n');
+                behind
+            }
+            None => {
+                out.push(byte);
+                tail
+            }
+        };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_byte_by_byte() {
+        let text = b"7f0a1c000000-7f0a1c021000 r-xp 00002000 fe:00 1234                       /usr/lib/lib\xff (deleted)\n";
+        let all: Vec<_> = parse_maps(text).collect();
+        assert_eq!(
+            all,
+            [Ok(Mapping {
+                start: 0x7f0a_1c00_0000,
+                end: 0x7f0a_1c02_1000,
+                read: true,
+                write: false,
+                execute: true,
+                shared: false,
+                offset: 0x2000,
+                id: FileId { dev: device(0xfe, 0), ino: 1234 },
+                name: b"/usr/lib/lib\xff (deleted)",
+            })]
+        );
+    }
+
+    #[test]
+    fn anonymous_and_special_areas_are_no_files() {
+        for line in [
+            &b"7ffc1-7ffc2 rw-p 00000000 00:00 0                          [stack]\n"[..],
+            b"7ffc1-7ffc2 rw-p 00000000 00:00 0 \n",
+            b"7ffc1-7ffc2 rw-p 00000000 00:00 0\n",
+        ] {
+            let mapping = parse_maps(line).next().expect("a line").expect("a mapping");
+            assert!(!mapping.is_file());
+        }
+    }
+
+    #[test]
+    fn what_is_no_line_of_maps_is_an_error_and_not_a_panic() {
+        for line in [
+            "x",
+            "1-",
+            "1-2",
+            "1-2 r",
+            "1-2 rw-p",
+            "1-2 rw-p 0 0:0",
+            "2-1 rw-p 0 0:0 0 /x",
+            "1-2 rw-p 0 0:0 99999999999999999999999 x",
+            "fffffffffffffffff-2 rw-p 0 0:0 0",
+        ] {
+            let first = parse_maps(line.as_bytes()).next().expect("one item");
+            assert!(first.is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_read_literally_before_anything_is_stripped() {
+        assert_eq!(readings(b"/a"), [b"/a".to_vec()]);
+        assert_eq!(readings(b"/a (deleted)"), [b"/a (deleted)".to_vec(), b"/a".to_vec()]);
+        assert_eq!(readings(b"/a\\012b"), [b"/a\\012b".to_vec(), b"/a\nb".to_vec()]);
+        assert_eq!(
+            readings(b"/a\\012b (deleted)"),
+            [&b"/a\\012b (deleted)"[..], b"/a\\012b", b"/a\nb (deleted)", b"/a\nb"].map(<[u8]>::to_vec)
+        );
+    }
+}

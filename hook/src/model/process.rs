@@ -1,0 +1,140 @@
+//! Processes as they were found: identity, threads of evidence, and what could not be read.
+
+use super::owner::Owner;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A process that cannot be mistaken for a later one under the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessKey {
+    /// Process id, as the `/proc` that was read names it.
+    pub pid: i32,
+    /// Start time in clock ticks since boot (field 22 of proc_pid_stat(5)).
+    pub start_ticks: u64,
+}
+
+/// Why something could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gap {
+    /// The process ended meanwhile: normal, and never reported.
+    Vanished,
+    /// The kernel refuses; whose process it is, where that can be told.
+    NoPermission,
+    /// What was read is not what the manual says.
+    Unparsable(String),
+    /// It took too long.
+    TimedOut,
+    /// Any other failure, in words.
+    Failed(String),
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Gap::Vanished => f.write_str("ended meanwhile"),
+            Gap::NoPermission => f.write_str("may not be looked at"),
+            Gap::Unparsable(what) => write!(f, "cannot be understood: {what}"),
+            Gap::TimedOut => f.write_str("did not answer in time"),
+            Gap::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The fields of `/proc/PID/stat` that are used here (proc_pid_stat(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Command name, up to 15 bytes (63 for a kernel thread); set by the process itself.
+    pub comm: Vec<u8>,
+    /// State letter: `Z` is a zombie.
+    pub state: u8,
+    /// Parent's pid.
+    pub parent: i32,
+    /// Whether it is a kernel thread (PF_KTHREAD, `include/linux/sched.h`).
+    pub kernel_thread: bool,
+    /// Number of threads.
+    pub threads: u64,
+    /// Start time in clock ticks since boot.
+    pub start_ticks: u64,
+}
+
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// Reads the line of `/proc/PID/stat`. The name may hold brackets, blanks and newlines, so the
+/// fields are counted from the last closing bracket.
+pub fn parse_stat(line: &[u8]) -> Option<Stat> {
+    let open = line.iter().position(|&byte| byte == b'(')?;
+    let close = line.iter().rposition(|&byte| byte == b')')?;
+    let comm = line.get(open + 1..close)?.to_vec();
+    let mut fields = std::str::from_utf8(line.get(close + 1..)?).ok()?.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let parent = fields.next()?.parse().ok()?;
+    // Fields 5 to 8, then 9: flags; 20: threads; 22: start time.
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    let threads = fields.nth(10)?.parse().ok()?;
+    let start_ticks = fields.nth(1)?.parse().ok()?;
+    Some(Stat { comm, state, parent, kernel_thread: flags & PF_KTHREAD != 0, threads, start_ticks })
+}
+
+/// The real user id from `/proc/PID/status`: the owner of the folder is root's for a process that
+/// hides its memory (proc(5), PR_SET_DUMPABLE).
+pub fn parse_uid(status: &[u8]) -> Option<u32> {
+    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// What is told of a process in a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessSnapshot {
+    /// Which process.
+    pub key: ProcessKey,
+    /// Command name, raw.
+    pub comm: Vec<u8>,
+    /// What `/proc/PID/exe` names; `None` where it may not be read.
+    pub exe: Option<PathBuf>,
+    /// Real user id.
+    pub uid: Option<u32>,
+    /// User name, where the id has one.
+    pub user: Option<String>,
+    /// Whose it is.
+    pub owner: Owner,
+    /// The cgroup it is in, as printed; empty where unknown.
+    pub cgroup: Vec<u8>,
+    /// The path that it was executed by, from its own memory: a hint, never proof of anything. Only
+    /// asked for where its file was moved aside.
+    pub executed_as: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_does_not_shift_the_fields() {
+        let line = b"42 (\x1b[31m) R 0\n(x) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 98765 1000 1 2";
+        assert_eq!(
+            parse_stat(line),
+            Some(Stat {
+                comm: b"\x1b[31m) R 0\n(x".to_vec(),
+                state: b'S',
+                parent: 7,
+                kernel_thread: false,
+                threads: 3,
+                start_ticks: 98765
+            })
+        );
+    }
+
+    #[test]
+    fn a_cut_line_is_none_and_not_a_panic() {
+        let line = b"42 (sh) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 98765 1000";
+        for end in 0..line.len() - 10 {
+            assert_eq!(parse_stat(&line[..end]), None, "{end}");
+        }
+    }
+
+    #[test]
+    fn the_real_user_is_read_from_status() {
+        assert_eq!(parse_uid(b"Name:\tx\nUid:\t1000\t0\t0\t0\n"), Some(1000));
+        assert_eq!(parse_uid(b"Name:\tUid:\n"), None);
+    }
+}

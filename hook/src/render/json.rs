@@ -1,0 +1,123 @@
+//! The report as one JSON object; the field names are the contract of the design, section 5.
+
+use crate::model::file::FileId;
+use crate::model::judge::VerdictOf;
+use crate::model::owner::Owner;
+use crate::model::report::{OwnerRow, Replacement, Report, TransactionRow};
+use crate::model::text::{escape, escape_path};
+use crate::model::time::rfc3339;
+use crate::model::verdict::Cause;
+use serde_json::{json, Value};
+
+/// Version of the form; it goes up when a field changes its meaning or goes away.
+pub const SCHEMA: u32 = 1;
+
+/// Prints the report.
+pub fn render(report: &Report, exit_code: u8) -> String {
+    let mut text = value(report, exit_code).to_string();
+    text.push('\n');
+    text
+}
+
+/// The report as a value, for what is kept on disk.
+pub fn value(report: &Report, exit_code: u8) -> Value {
+    let summary = &report.summary;
+    json!({
+        "schema": SCHEMA,
+        "tool": concat!("reexec ", env!("CARGO_PKG_VERSION")),
+        "time": rfc3339(report.time),
+        "host": { "kernel": report.kernel, "boot_id": report.boot_id },
+        "transaction": report.transaction.as_ref().map(transaction),
+        "replacements": report.replacements.iter().map(replacement).collect::<Vec<_>>(),
+        "processes": report.processes.iter().map(process).collect::<Vec<_>>(),
+        "owners": report.owners.iter().map(owner_row).collect::<Vec<_>>(),
+        "gaps": report.gaps.iter().map(|gap| json!({ "what": gap.what, "why": gap.why })).collect::<Vec<_>>(),
+        "reboot": { "needed": !report.reboot.reasons.is_empty(), "reasons": report.reboot.reasons },
+        "summary": {
+            "scanned": summary.scanned,
+            "stale": summary.stale,
+            "tainted": summary.tainted,
+            "unknown": summary.unknown,
+            "identical": summary.identical,
+            "millis": summary.millis,
+        },
+        "verdict": report.overall().word(),
+        "exit_code": exit_code,
+    })
+}
+
+fn transaction(row: &TransactionRow) -> Value {
+    let packages: Vec<Value> =
+        row.packages.iter().map(|package| json!({ "name": package.name, "old": package.old, "new": package.new })).collect();
+    json!({ "manager": row.manager, "root": escape_path(&row.root), "packages": packages, "files": row.files })
+}
+
+fn replacement(row: &Replacement) -> Value {
+    json!({
+        "path": escape_path(&row.path),
+        "package": row.package,
+        "method": row.method.word(),
+        "content": row.content.word(),
+        "evidence": row.evidence,
+    })
+}
+
+fn owner(owner: &Owner) -> Value {
+    json!({ "kind": owner.kind.word(), "name": owner.name, "uid": owner.uid, "runtime": owner.runtime })
+}
+
+fn process(row: &VerdictOf) -> Value {
+    let process = &row.process;
+    json!({
+        "pid": process.key.pid,
+        "start_ticks": process.key.start_ticks,
+        "comm": escape(&process.comm),
+        "exe": process.exe.as_deref().map(escape_path),
+        "uid": process.uid,
+        "user": process.user,
+        "owner": owner(&process.owner),
+        "verdict": row.verdict.word(),
+        "causes": row.causes.iter().map(cause).collect::<Vec<_>>(),
+        "gap": row.gap,
+    })
+}
+
+fn cause(row: &Cause) -> Value {
+    json!({
+        "path": escape_path(&row.path),
+        "kind": row.kind.word(),
+        "method": row.method.word(),
+        "content": row.content.word(),
+        "package": row.package,
+        "mapped": row.mapped.map(id),
+        "current": row.current.map(id),
+        "evidence": row.evidence,
+    })
+}
+
+fn id(id: FileId) -> Value {
+    json!({ "dev": format!("{}:{}", id.dev >> 32, id.dev & 0xffff_ffff), "ino": id.ino })
+}
+
+fn owner_row(row: &OwnerRow) -> Value {
+    let steps: Vec<Value> = row
+        .steps
+        .iter()
+        .map(|step| json!({ "action": step.action.word(), "outcome": step.outcome.word(), "message": step.message, "millis": step.millis }))
+        .collect();
+    json!({
+        "kind": row.owner.kind.word(),
+        "name": row.owner.name,
+        "uid": row.owner.uid,
+        "pids": row.pids,
+        "verdict": row.verdict.word(),
+        "decision": {
+            "rule": row.decision.rule,
+            "source": row.decision.source,
+            "ladder": row.decision.ladder.iter().map(|action| action.word()).collect::<Vec<_>>(),
+            "skip": row.decision.skip,
+        },
+        "steps": steps,
+        "proof": row.proof.map(|proof| proof.word()),
+    })
+}

@@ -1,0 +1,64 @@
+//! Looks for the file that took the place of one that was moved aside.
+
+use crate::model::file::{FileFacts, FileKind};
+use crate::model::judge::aside::{folder_at, shorter_names, swapped_folder, Aside};
+use crate::model::judge::{ClaimIndex, FileView, Standing};
+use crate::sys::content;
+use crate::sys::files::{Links, Root};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What took the place of a live file, if anything did.
+pub fn look(view: &FileView, root: &Root, file: Option<&File>, claims: &ClaimIndex) -> Option<Aside> {
+    let Standing::Live(facts) = &view.standing else { return None };
+    let path = view.sighting.path();
+    soname_beside(path, facts, root, file)
+        .or_else(|| claimed_beside(path, facts, root, claims))
+        .or_else(|| swapped(path, facts, root, claims))
+}
+
+fn other(path: &Path, facts: &FileFacts, root: &Root) -> Option<FileFacts> {
+    let now = root.look(path, Links::Follow).found().copied()?;
+    (now.id != facts.id && now.kind == FileKind::Regular).then_some(now)
+}
+
+/// The soname of the mapped library, beside it, leads to another file.
+fn soname_beside(path: &Path, facts: &FileFacts, root: &Root, file: Option<&File>) -> Option<Aside> {
+    let (beside, current) = shorter_names(path).into_iter().find_map(|name| other(&name, facts, root).map(|current| (name, current)))?;
+    let soname = content::soname(file?)?;
+    if beside.file_name()?.as_bytes() != soname {
+        return None;
+    }
+    let since = root.look(&beside, Links::Keep).found()?.changed;
+    let evidence = format!("its soname {} leads to another file since the process started", String::from_utf8_lossy(&soname));
+    Some(Aside { path: beside, current, since, evidence })
+}
+
+/// A claimed path beside it is its own name without the suffix it was moved aside under.
+fn claimed_beside(path: &Path, facts: &FileFacts, root: &Root, claims: &ClaimIndex) -> Option<Aside> {
+    let beside = shorter_names(path).into_iter().find(|name| claims.file(name).is_some())?;
+    let current = other(&beside, facts, root)?;
+    let since = root.look(&beside, Links::Keep).found()?.changed;
+    Some(Aside {
+        path: beside,
+        current,
+        since,
+        evidence: "the claimed path beside it names another file since the process started".to_owned(),
+    })
+}
+
+/// A claimed path is its own but for one folder, and both folders changed.
+fn swapped(path: &Path, facts: &FileFacts, root: &Root, claims: &ClaimIndex) -> Option<Aside> {
+    if claims.file(path).is_some() {
+        return None;
+    }
+    claims.named(path.file_name()?).iter().find_map(|claimed| {
+        let depth = swapped_folder(path, claimed)?;
+        let current = other(claimed, facts, root)?;
+        let changed = |folder: &Path| root.look(&folder_at(folder, depth), Links::Keep).found().map(|facts| facts.changed);
+        let since = changed(path)?.min(changed(claimed)?);
+        let evidence = "the claimed path names another file, and the folder between them was swapped since the process started";
+        Some(Aside { path: claimed.clone(), current, since, evidence: evidence.to_owned() })
+    })
+}

@@ -1,0 +1,60 @@
+//! From what somebody says was replaced to claims that can be asked by path and by inode.
+
+use crate::model::claim::Claim;
+use crate::model::judge::{ClaimIndex, ClaimedFile};
+use crate::model::text::path_of;
+use crate::sys::files::{Links, Root};
+use crate::sys::input;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::time::Duration;
+
+/// A list of a million paths, and some more.
+const MOST_CLAIMS: u64 = 256 << 20;
+const STDIN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The claims of a `--claims` file: one path a line.
+pub fn from_file(path: &Path) -> Result<Vec<Claim>> {
+    let bytes = match path == Path::new("-") {
+        true => {
+            let input = input::stdin(MOST_CLAIMS as usize, STDIN_DEADLINE)?;
+            if let Some(why) = input.cut {
+                anyhow::bail!("claims on standard input: {why}");
+            }
+            input.bytes
+        }
+        false => input::file(path, MOST_CLAIMS).with_context(|| format!("claims {}", path.display()))?,
+    };
+    let lines = bytes.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut claims = Vec::new();
+    for (number, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        if !line.starts_with(b"/") {
+            let shown = crate::model::text::escape(&line[..line.len().min(80)]);
+            anyhow::bail!("{}:{}: \"{shown}\" is no absolute path", path.display(), number + 1);
+        }
+        claims.push(Claim::File { path: path_of(line), package: None });
+    }
+    Ok(claims)
+}
+
+/// Looks at every claimed path below `root`. `earlier` claims come from transactions since boot.
+pub fn index(claims: &[Claim], earlier: &[Claim], root: &Path) -> Result<ClaimIndex> {
+    let host = Root::Own;
+    let below = |path: &Path| match root == Path::new("/") {
+        true => path.to_owned(),
+        false => root.join(path.strip_prefix("/").unwrap_or(path)),
+    };
+    let mut index = ClaimIndex::default();
+    let all = earlier.iter().map(|claim| (claim, true)).chain(claims.iter().map(|claim| (claim, false)));
+    for (claim, earlier) in all {
+        match claim {
+            Claim::File { path, package } => {
+                let path = host.resolve_folder(&below(path));
+                let now = host.look(&path, Links::Follow);
+                index.add_file(path, ClaimedFile { package: package.clone(), now, earlier });
+            }
+            Claim::Tree { prefix } => index.add_tree(host.resolve_folder(&below(prefix))),
+        }
+    }
+    Ok(index)
+}

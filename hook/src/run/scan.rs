@@ -1,0 +1,329 @@
+//! Looks at every process and every file it maps, and asks the dear questions only where needed.
+
+use crate::model::file::{FileId, Look, Stamp};
+use crate::model::judge::{self, Candidate, ClaimIndex, FileView, Sighting, Space, Standing, Use};
+use crate::model::mapping::{self, Mapping};
+use crate::model::owner::Owner;
+use crate::model::process::{Gap, ProcessKey, ProcessSnapshot};
+use crate::model::text::path_of;
+use crate::model::verdict::Content;
+use crate::run::{aside, scripts};
+use crate::sys::clock;
+use crate::sys::content;
+use crate::sys::files::{Links, Root};
+use crate::sys::procs::{self, ProcessHandle};
+use crate::sys::spaces::Spaces;
+use crate::sys::users::Users;
+use anyhow::Result;
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Which processes are told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Those with something to say.
+    Noteworthy,
+    /// All, with data mappings.
+    All,
+}
+
+/// What to look at.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Where `/proc` is mounted.
+    pub proc: &'a Path,
+    /// Which processes are told of.
+    pub extent: Extent,
+    /// What somebody says was replaced.
+    pub claims: &'a ClaimIndex,
+    /// Our own user id: who is not root can only look at his own processes.
+    pub uid: u32,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Processes that must be judged.
+    pub candidates: Vec<Candidate>,
+    /// Files that processes map.
+    pub files: Vec<FileView>,
+    /// Number of processes looked at.
+    pub scanned: usize,
+    /// Number of processes of other users that an ordinary user may not look at.
+    pub closed: usize,
+}
+
+/// Looks at all processes.
+pub fn scan(question: &Question<'_>) -> Result<Seen> {
+    let mut scanner = Scanner {
+        question,
+        spaces: Spaces::of_host(question.proc),
+        users: Users::of(Path::new("/")),
+        boot: clock::boot(),
+        known: HashMap::new(),
+        text: Vec::new(),
+        seen: Seen::default(),
+    };
+    for process in procs::list(question.proc)? {
+        scanner.look(&process);
+    }
+    Ok(scanner.seen)
+}
+
+struct Scanner<'a> {
+    question: &'a Question<'a>,
+    spaces: Spaces,
+    users: Users,
+    boot: Stamp,
+    /// Files by what the kernel prints of them; several names of one inode are several files.
+    known: HashMap<(Space, FileId), Vec<u32>>,
+    text: Vec<u8>,
+    seen: Seen,
+}
+
+impl Scanner<'_> {
+    fn look(&mut self, process: &ProcessHandle) {
+        let thread;
+        let (gap, reader) = match self.read_maps(process) {
+            Ok(maps) => (None, Some((process, maps))),
+            // Nothing is mapped: a kernel thread, a zombie, or a first thread that has ended.
+            Err(Gap::Vanished) => match process.stat() {
+                Ok(stat) if !stat.kernel_thread && stat.threads > 1 => {
+                    let Some(found) = process.through_thread(self.question.proc) else { return };
+                    thread = found;
+                    match self.read_maps(&thread) {
+                        Ok(maps) => (None, Some((&thread, maps))),
+                        Err(gap) => (Some(gap), None),
+                    }
+                }
+                _ => return,
+            },
+            Err(gap) => (Some(gap), None),
+        };
+        self.seen.scanned += 1;
+        match reader {
+            Some((reader, maps)) => self.look_at_files(process, reader, &maps),
+            None => self.note_gap(process, gap.unwrap_or(Gap::Vanished)),
+        }
+    }
+
+    fn read_maps(&mut self, process: &ProcessHandle) -> Result<File, Gap> {
+        let maps = process.open_maps()?;
+        process.read_maps(&maps, &mut self.text)?;
+        match self.text.is_empty() {
+            true => Err(Gap::Vanished),
+            false => Ok(maps),
+        }
+    }
+
+    fn note_gap(&mut self, process: &ProcessHandle, gap: Gap) {
+        if gap == Gap::Vanished {
+            self.seen.scanned -= 1;
+            return;
+        }
+        let snapshot = self.snapshot(process, process);
+        if self.question.uid != 0 && snapshot.as_ref().is_some_and(|snapshot| snapshot.uid != Some(self.question.uid)) {
+            self.seen.scanned -= 1;
+            self.seen.closed += 1;
+            return;
+        }
+        if let Some(snapshot) = snapshot {
+            self.seen.candidates.push(Candidate { snapshot, started: None, uses: Vec::new(), scripts: Vec::new(), gap: Some(gap) });
+        }
+    }
+
+    fn look_at_files(&mut self, process: &ProcessHandle, reader: &ProcessHandle, maps: &File) {
+        let space = self.spaces.of(reader);
+        let program = reader.look_at_exe();
+        let text = std::mem::take(&mut self.text);
+        let mut uses: Vec<Use> = Vec::new();
+        let mut gap = None;
+        for mapping in mapping::parse_maps(&text) {
+            match mapping {
+                Ok(mapping) if mapping.is_file() => {
+                    let file = self.file_of(reader, maps, space, &mapping, &program);
+                    self.add_use(&mut uses, file, &mapping, &program);
+                }
+                Ok(_) => {}
+                Err(error) => gap = Some(Gap::Unparsable(format!("maps: {}", crate::model::text::escape(&error.line)))),
+            }
+        }
+        self.text = text;
+        for usage in &uses {
+            if usage.execute || usage.is_program || self.question.extent == Extent::All {
+                self.compare(usage.file, reader, maps);
+            }
+        }
+        self.keep(process, reader, uses, gap);
+    }
+
+    fn add_use(&self, uses: &mut Vec<Use>, file: u32, mapping: &Mapping<'_>, program: &Look) {
+        let index = match uses.iter().rposition(|usage| usage.file == file) {
+            Some(index) => index,
+            None => {
+                let sighting = &self.seen.files[file as usize].sighting;
+                let is_program = match (program, &sighting.mapped) {
+                    (Look::Found(program), Look::Found(mapped)) => program.id == mapped.id,
+                    (Look::Found(program), _) => program.id.ino == sighting.printed.ino,
+                    _ => false,
+                };
+                uses.push(Use { file, is_program, execute: false, writes: false, shared: true, reach: 0 });
+                uses.len() - 1
+            }
+        };
+        let usage = &mut uses[index];
+        usage.execute |= mapping.execute;
+        usage.writes |= mapping.shared && mapping.write;
+        usage.shared &= mapping.shared;
+        usage.reach = usage.reach.max(mapping.reach());
+    }
+
+    /// The index of a mapped file; looks at it when it is met for the first time.
+    fn file_of(&mut self, process: &ProcessHandle, maps: &File, space: Space, mapping: &Mapping<'_>, program: &Look) -> u32 {
+        let same_name = |index: &&u32| self.seen.files[**index as usize].sighting.name == mapping.name;
+        if let Some(&index) = self.known.get(&(space, mapping.id)).and_then(|known| known.iter().find(same_name)) {
+            return index;
+        }
+        let mut view = FileView::of(self.sight(process, space, mapping, program));
+        view.claimed = match (space, &view.standing) {
+            (Space::HOST, standing) => {
+                let now = match standing {
+                    Standing::Live(facts) => Some(facts),
+                    _ => None,
+                };
+                self.question.claims.claimed(view.sighting.path(), now)
+            }
+            // Elsewhere a path means another file; only the inode itself can be the claimed one.
+            (_, Standing::Live(facts)) => self.question.claims.claimed(Path::new(""), Some(facts)),
+            _ => judge::Claimed::No,
+        };
+        if let (Standing::Live(_), Some(root)) = (&view.standing, self.spaces.root(space)) {
+            let code = mapping.execute || view.sighting.path().as_os_str().as_bytes().windows(3).any(|part| part == b".so");
+            if code {
+                let file = process.open_mapping(mapping.start, mapping.end);
+                view.aside = aside::look(&view, root, file.as_ref(), self.question.claims);
+                if let Some(found) = &view.aside {
+                    let id = ProcessHandle::build_id(maps, mapping.start);
+                    view.content = content::compare(file.as_ref(), id, root.open(&found.path).as_ref());
+                }
+            }
+        }
+        let index = self.seen.files.len() as u32;
+        self.seen.files.push(view);
+        self.known.entry((space, mapping.id)).or_default().push(index);
+        index
+    }
+
+    fn sight(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, program: &Look) -> Sighting {
+        let mut readings = mapping::readings(mapping.name);
+        if mapping.name.windows(4).any(|part| part == b"\\012") {
+            if let Some(link) = process.mapping_link(mapping.start, mapping.end) {
+                readings = mapping::readings(link.as_os_str().as_bytes());
+            }
+        }
+        let root = self.spaces.root(space);
+        let look = |path: &Path| {
+            root.map_or(Look::Hidden("its mount namespace cannot be reached".to_owned()), |root| root.look(path, Links::Follow))
+        };
+        let names: Vec<_> = readings.iter().map(|name| path_of(name)).map(|path| (path.clone(), look(&path))).collect();
+        // A live mapping's number cannot belong to another inode, so equal device and number are proof.
+        let proven = names.iter().find_map(|(_, look)| look.found().filter(|facts| facts.id == mapping.id)).copied();
+        let mapped = match (proven, program) {
+            (Some(facts), _) => Look::Found(facts),
+            (None, program) => match (process.look_at_mapping(mapping.start, mapping.end), program) {
+                (Look::Hidden(_), Look::Found(facts)) if mapping.execute && facts.id.ino == mapping.id.ino => Look::Found(*facts),
+                (look, _) => look,
+            },
+        };
+        let mounted = proven.is_some() || self.spaces.is_mounted(space, mapping.id, &mapped);
+        let mut sighting = Sighting {
+            space,
+            name: mapping.name.to_vec(),
+            printed: mapping.id,
+            mapped,
+            mounted,
+            keeps_death: true,
+            names,
+            folder_mode: None,
+        };
+        if let (None, Some(root)) = (proven, root) {
+            self.look_around(&mut sighting, root);
+        }
+        sighting
+    }
+
+    /// What else must be known of a file that is not plainly live.
+    fn look_around(&self, sighting: &mut Sighting, root: &Root) {
+        match sighting.standing() {
+            Standing::Replaced { .. } => sighting.keeps_death = !root.on_overlay(sighting.path()),
+            Standing::Gone => {
+                let folder = sighting.path().parent().map(|folder| root.look(folder, Links::Follow));
+                sighting.folder_mode = folder.and_then(|look| look.found().map(|facts| facts.mode));
+            }
+            Standing::Live(_) | Standing::NoFile | Standing::Hidden(_) => {}
+        }
+    }
+
+    /// Compares the old content with the new one, once per file.
+    fn compare(&mut self, file: u32, process: &ProcessHandle, maps: &File) {
+        let view = &mut self.seen.files[file as usize];
+        let Standing::Replaced { current, .. } = &view.standing else { return };
+        if view.compared {
+            return;
+        }
+        view.compared = true;
+        let Some((start, end)) = find_range(&self.text, &view.sighting) else { return };
+        let root = self.spaces.root(view.sighting.space);
+        let new = root.filter(|_| current.kind == crate::model::file::FileKind::Regular).and_then(|root| root.open(view.sighting.path()));
+        let old = process.open_mapping(start, end);
+        view.content = match (current.kind, &new) {
+            (crate::model::file::FileKind::Regular, None) => Content::Unknown,
+            _ => content::compare(old.as_ref(), ProcessHandle::build_id(maps, start), new.as_ref()),
+        };
+    }
+
+    fn keep(&mut self, process: &ProcessHandle, reader: &ProcessHandle, uses: Vec<Use>, gap: Option<Gap>) {
+        let plain = |usage: &Use| {
+            let file = &self.seen.files[usage.file as usize];
+            !judge::in_question(usage, file, Some(self.boot)) && file.claimed != judge::Claimed::File
+        };
+        let nothing_to_say =
+            gap.is_none() && self.question.extent == Extent::Noteworthy && self.question.claims.is_empty() && uses.iter().all(plain);
+        if nothing_to_say {
+            return;
+        }
+        let Some(mut snapshot) = self.snapshot(process, reader) else { return };
+        let started = Some(clock::of_ticks(self.boot, snapshot.key.start_ticks));
+        if uses.iter().any(|usage| usage.is_program && self.seen.files[usage.file as usize].aside.is_some()) {
+            snapshot.executed_as = reader.executed_as();
+        }
+        let scripts = scripts::look(&snapshot, reader, started, self.question.claims);
+        self.seen.candidates.push(Candidate { snapshot, started, uses, scripts, gap });
+    }
+
+    fn snapshot(&self, process: &ProcessHandle, reader: &ProcessHandle) -> Option<ProcessSnapshot> {
+        let stat = process.stat().ok()?;
+        let uid = process.uid();
+        let cgroup = reader.cgroup();
+        Some(ProcessSnapshot {
+            key: ProcessKey { pid: process.pid, start_ticks: stat.start_ticks },
+            comm: stat.comm,
+            exe: reader.exe(),
+            uid,
+            user: uid.and_then(|uid| self.users.name(uid)).map(str::to_owned),
+            owner: Owner::of(process.pid, &cgroup),
+            cgroup: crate::model::owner::cgroup_path(&cgroup).unwrap_or_default().to_vec(),
+            executed_as: None,
+        })
+    }
+}
+
+/// Where a file is mapped in a process, from its text; the same text the file was sighted in.
+fn find_range(text: &[u8], sighting: &Sighting) -> Option<(u64, u64)> {
+    mapping::parse_maps(text)
+        .flatten()
+        .find(|mapping| mapping.id == sighting.printed && mapping.name == sighting.name)
+        .map(|mapping| (mapping.start, mapping.end))
+}

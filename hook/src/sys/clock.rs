@@ -1,0 +1,25 @@
+//! The clocks.
+
+use crate::model::file::Stamp;
+use rustix::time::{clock_gettime, ClockId};
+
+/// Now, in nanoseconds since 1970.
+pub fn now() -> Stamp {
+    stamp(ClockId::Realtime)
+}
+
+/// When the machine came up, on the clock that files are dated with. Process start times count from
+/// here (proc_pid_stat(5), field 22), time asleep included.
+pub fn boot() -> Stamp {
+    now() - stamp(ClockId::Boottime)
+}
+
+/// The moment of a start time in clock ticks (`USER_HZ` is 100 on every Linux).
+pub fn of_ticks(boot: Stamp, ticks: u64) -> Stamp {
+    boot + Stamp::from(ticks) * 10_000_000
+}
+
+fn stamp(clock: ClockId) -> Stamp {
+    let time = clock_gettime(clock);
+    Stamp::from(time.tv_sec) * 1_000_000_000 + Stamp::from(time.tv_nsec)
+}

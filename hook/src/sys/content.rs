@@ -1,0 +1,173 @@
+//! Comparing contents: build-id, else size and bytes; all of it bounded.
+
+use crate::model::verdict::Content;
+use md5::Digest as _;
+use object::elf;
+use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader};
+use object::{Endianness, FileKind};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// More than any file that a package maps. A larger one is not compared byte by byte.
+const MOST_COMPARED: u64 = 1 << 30;
+/// Program headers, notes and dynamic entries are small; what says otherwise is no ELF file of ours.
+const MOST_TABLE: u64 = 256 << 10;
+const CHUNK: usize = 128 << 10;
+
+/// Whether two files have the same content. `old_build_id` is what the kernel said of the mapped
+/// file, for when the file itself may not be opened.
+pub fn compare(old: Option<&File>, old_build_id: Option<Vec<u8>>, new: Option<&File>) -> Content {
+    let Some(new) = new else { return Content::Differs };
+    let old_id = old_build_id.or_else(|| build_id(old?));
+    if let (Some(old_id), Some(new_id)) = (&old_id, build_id(new)) {
+        return match *old_id == new_id {
+            true => Content::Same,
+            false => Content::Differs,
+        };
+    }
+    old.and_then(|old| same_bytes(old, new)).unwrap_or(Content::Unknown)
+}
+
+fn same_bytes(old: &File, new: &File) -> Option<Content> {
+    let (size, new_size) = (old.metadata().ok()?.len(), new.metadata().ok()?.len());
+    if size != new_size {
+        return Some(Content::Differs);
+    }
+    if size > MOST_COMPARED {
+        return None;
+    }
+    let (mut a, mut b) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut offset = 0;
+    while offset < size {
+        let want = CHUNK.min((size - offset) as usize);
+        old.read_exact_at(&mut a[..want], offset).ok()?;
+        new.read_exact_at(&mut b[..want], offset).ok()?;
+        if a[..want] != b[..want] {
+            return Some(Content::Differs);
+        }
+        offset += want as u64;
+    }
+    Some(Content::Same)
+}
+
+/// The digest of a file as lower-case hexadecimal; `None` for an algorithm we do not know.
+pub fn digest(file: &File, algorithm: &str) -> Option<String> {
+    match algorithm {
+        "md5" => digest_with(file, md5::Md5::new()),
+        "sha256" => digest_with(file, sha2::Sha256::new()),
+        "sha512" => digest_with(file, sha2::Sha512::new()),
+        _ => None,
+    }
+}
+
+fn digest_with<D: md5::Digest>(file: &File, mut digest: D) -> Option<String> {
+    let mut buffer = vec![0; CHUNK];
+    let mut offset = 0;
+    loop {
+        let read = file.read_at(&mut buffer, offset).ok()?;
+        if read == 0 {
+            return Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        digest.update(&buffer[..read]);
+        offset += read as u64;
+        if offset > MOST_COMPARED {
+            return None;
+        }
+    }
+}
+
+/// The GNU build-id of an ELF file; `None` where it has none.
+pub fn build_id(file: &File) -> Option<Vec<u8>> {
+    match FileKind::parse(head(file).as_slice()).ok()? {
+        FileKind::Elf64 => Elf::<elf::FileHeader64<Endianness>>::open(file)?.build_id(),
+        FileKind::Elf32 => Elf::<elf::FileHeader32<Endianness>>::open(file)?.build_id(),
+        _ => None,
+    }
+}
+
+/// The name by which the dynamic loader looks for a library (DT_SONAME of the gABI).
+pub fn soname(file: &File) -> Option<Vec<u8>> {
+    match FileKind::parse(head(file).as_slice()).ok()? {
+        FileKind::Elf64 => Elf::<elf::FileHeader64<Endianness>>::open(file)?.soname(),
+        FileKind::Elf32 => Elf::<elf::FileHeader32<Endianness>>::open(file)?.soname(),
+        _ => None,
+    }
+}
+
+fn head(file: &File) -> Vec<u8> {
+    piece(file, 0, 64).unwrap_or_default()
+}
+
+/// A bounded part of a file; a file lies about its sizes if it likes.
+fn piece(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
+    if size > MOST_TABLE {
+        return None;
+    }
+    let mut bytes = vec![0; size as usize];
+    file.read_exact_at(&mut bytes, offset).ok()?;
+    Some(bytes)
+}
+
+struct Elf<'f, H: FileHeader> {
+    file: &'f File,
+    endian: H::Endian,
+    segments: Vec<H::ProgramHeader>,
+}
+
+impl<'f, H: FileHeader<Endian = Endianness>> Elf<'f, H> {
+    fn open(file: &'f File) -> Option<Self> {
+        let head = head(file);
+        let header = H::parse(head.as_slice()).ok()?;
+        let endian = header.endian().ok()?;
+        let (offset, count) = (header.e_phoff(endian).into(), u64::from(header.e_phnum(endian)));
+        let entry = size_of::<H::ProgramHeader>() as u64;
+        if u64::from(header.e_phentsize(endian)) != entry {
+            return None;
+        }
+        let table = piece(file, offset, count * entry)?;
+        let (segments, _) = object::pod::slice_from_bytes::<H::ProgramHeader>(&table, count as usize).ok()?;
+        Some(Elf { file, endian, segments: segments.to_vec() })
+    }
+
+    fn segments(&self, kind: u32) -> impl Iterator<Item = &H::ProgramHeader> {
+        self.segments.iter().filter(move |segment| segment.p_type(self.endian) == kind)
+    }
+
+    fn build_id(&self) -> Option<Vec<u8>> {
+        self.segments(elf::PT_NOTE).find_map(|segment| {
+            let data = piece(self.file, segment.p_offset(self.endian).into(), segment.p_filesz(self.endian).into())?;
+            let mut notes = NoteIterator::<H>::new(self.endian, segment.p_align(self.endian), &data).ok()?;
+            while let Ok(Some(note)) = notes.next() {
+                if note.name() == elf::ELF_NOTE_GNU && note.n_type(self.endian) == elf::NT_GNU_BUILD_ID {
+                    return Some(note.desc().to_vec());
+                }
+            }
+            None
+        })
+    }
+
+    fn soname(&self) -> Option<Vec<u8>> {
+        let segment = self.segments(elf::PT_DYNAMIC).next()?;
+        let size: u64 = segment.p_filesz(self.endian).into();
+        let table = piece(self.file, segment.p_offset(self.endian).into(), size)?;
+        let count = table.len() / size_of::<H::Dyn>();
+        let (entries, _) = object::pod::slice_from_bytes::<H::Dyn>(&table, count).ok()?;
+        let value = |tag: u32| {
+            entries.iter().find(|entry| entry.d_tag(self.endian).into() == u64::from(tag)).map(|entry| entry.d_val(self.endian).into())
+        };
+        let at = self.offset_of(value(elf::DT_STRTAB)?)?.checked_add(value(elf::DT_SONAME)?)?;
+        let mut name = vec![0; 256];
+        let read = self.file.read_at(&mut name, at).ok()?;
+        let end = name[..read].iter().position(|&byte| byte == 0)?;
+        name.truncate(end);
+        Some(name)
+    }
+
+    fn offset_of(&self, address: u64) -> Option<u64> {
+        self.segments(elf::PT_LOAD).find_map(|segment| {
+            let (start, size): (u64, u64) = (segment.p_vaddr(self.endian).into(), segment.p_filesz(self.endian).into());
+            let inside = address.checked_sub(start).filter(|&inside| inside < size)?;
+            inside.checked_add(segment.p_offset(self.endian).into())
+        })
+    }
+}

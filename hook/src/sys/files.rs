@@ -1,0 +1,165 @@
+//! Looking at files: `statx` in a chosen root, never opening what is not a regular file.
+
+use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
+use crate::model::mapping::device;
+use anyhow::{Context, Result};
+use rustix::fs::{openat2, statx, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, StatxTimestamp, CWD};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// A folder below which names are looked up as if it were `/`.
+#[derive(Debug)]
+pub enum Root {
+    /// Our own `/`.
+    Own,
+    /// Another one: of a mount namespace, or of `--root`.
+    Folder(OwnedFd),
+}
+
+/// Whether a symbolic link at the end of a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// Look at what it leads to.
+    Follow,
+    /// Look at the link.
+    Keep,
+}
+
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+/// Never waits for a server, never mounts anything (statx(2)).
+const QUIET: AtFlags = AtFlags::STATX_DONT_SYNC.union(AtFlags::NO_AUTOMOUNT);
+
+impl Root {
+    /// The root at `folder`; `/` is our own.
+    pub fn at(folder: &Path) -> Result<Root> {
+        if folder == Path::new("/") {
+            return Ok(Root::Own);
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(folder, flags, Mode::empty()).with_context(|| format!("root {}", folder.display()))?;
+        Ok(Root::Folder(root))
+    }
+
+    /// What `path` names.
+    pub fn look(&self, path: &Path, links: Links) -> Look {
+        let keep = match links {
+            Links::Follow => AtFlags::empty(),
+            Links::Keep => AtFlags::SYMLINK_NOFOLLOW,
+        };
+        let result = match self {
+            Root::Own => statx(CWD, path, QUIET | keep, WANTED),
+            Root::Folder(_) => self.open_path(path, links).and_then(|file| statx(&file, "", QUIET | AtFlags::EMPTY_PATH, WANTED)),
+        };
+        look_of(result)
+    }
+
+    /// A descriptor for the path that can be looked at, not read.
+    fn open_path(&self, path: &Path, links: Links) -> Result<OwnedFd, Errno> {
+        let keep = match links {
+            Links::Follow => OFlags::empty(),
+            Links::Keep => OFlags::NOFOLLOW,
+        };
+        let flags = OFlags::PATH | OFlags::CLOEXEC | keep;
+        match self {
+            Root::Own => rustix::fs::open(path, flags, Mode::empty()),
+            Root::Folder(root) => openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT),
+        }
+    }
+
+    /// Opens a regular file for reading; `None` for anything else, which may block or act.
+    pub fn open(&self, path: &Path) -> Option<File> {
+        let file = self.open_path(path, Links::Follow).ok()?;
+        reopen(file.as_fd())
+    }
+
+    /// Whether the file lies on an overlayfs.
+    pub fn on_overlay(&self, path: &Path) -> bool {
+        /// `OVERLAYFS_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
+        const OVERLAYFS: i64 = 0x794c_7630;
+        let file = self.open_path(path, Links::Follow);
+        file.and_then(|file| rustix::fs::fstatfs(&file)).is_ok_and(|system| i64::from(system.f_type) == OVERLAYFS)
+    }
+
+    /// A path with the links in its folders resolved, its last part as it is; the path itself where
+    /// the folder is not there.
+    pub fn resolve_folder(&self, path: &Path) -> std::path::PathBuf {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
+        let Ok(opened) = self.open_path(folder, Links::Follow) else { return path.to_owned() };
+        let top = match self {
+            Root::Own => None,
+            Root::Folder(root) => link_of(root.as_fd()),
+        };
+        let Some(real) = link_of(opened.as_fd()) else { return path.to_owned() };
+        let below = top.and_then(|top| real.strip_prefix(top).map(|rest| Path::new("/").join(rest)).ok()).unwrap_or(real);
+        below.join(name)
+    }
+}
+
+fn link_of(file: BorrowedFd<'_>) -> Option<std::path::PathBuf> {
+    use std::os::fd::AsRawFd;
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+}
+
+/// Opens for reading what an `O_PATH` descriptor stands for, if it is a regular file.
+pub fn reopen(file: BorrowedFd<'_>) -> Option<File> {
+    use std::os::fd::AsRawFd;
+    let facts = look_at(file);
+    if facts.found()?.kind != FileKind::Regular {
+        return None;
+    }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    rustix::fs::open(format!("/proc/self/fd/{}", file.as_raw_fd()), flags, Mode::empty()).ok().map(File::from)
+}
+
+/// What an open descriptor stands for.
+pub fn look_at(file: BorrowedFd<'_>) -> Look {
+    look_of(statx(file, "", QUIET | AtFlags::EMPTY_PATH, WANTED))
+}
+
+/// What `name` in the open folder names; a magic link of `/proc` leads to the inode itself.
+pub fn look_in(folder: BorrowedFd<'_>, name: &str) -> Look {
+    look_of(statx(folder, name, QUIET, WANTED))
+}
+
+fn look_of(result: Result<rustix::fs::Statx, Errno>) -> Look {
+    match result {
+        Ok(stat) => Look::Found(facts_of(&stat)),
+        // A folder on the way that is a file now, or a loop of links: nothing is there.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Look::Absent,
+        Err(error) => Look::Hidden(reason(error)),
+    }
+}
+
+/// An error of the system in words, without the number behind them.
+pub fn reason(error: Errno) -> String {
+    let text = std::io::Error::from(error).to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text[..end].to_lowercase()
+}
+
+fn facts_of(stat: &rustix::fs::Statx) -> FileFacts {
+    let kind = match FileType::from_raw_mode(u32::from(stat.stx_mode)) {
+        FileType::RegularFile => FileKind::Regular,
+        FileType::Directory => FileKind::Folder,
+        FileType::Symlink => FileKind::Link,
+        _ => FileKind::Special,
+    };
+    let has_birth = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
+    FileFacts {
+        id: FileId { dev: device(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino },
+        kind,
+        born: has_birth.then(|| stamp(stat.stx_btime)),
+        changed: stamp(stat.stx_ctime),
+        modified: stamp(stat.stx_mtime),
+        size: stat.stx_size,
+        links: stat.stx_nlink,
+        uid: stat.stx_uid,
+        mode: stat.stx_mode & 0o7777,
+    }
+}
+
+fn stamp(time: StatxTimestamp) -> Stamp {
+    Stamp::from(time.tv_sec) * 1_000_000_000 + Stamp::from(time.tv_nsec)
+}

@@ -1,0 +1,77 @@
+//! Mount namespaces: where a printed name means something.
+
+use super::files::Root;
+use super::procs::{self, ProcessHandle};
+use crate::model::file::{FileFacts, FileId, Look};
+use crate::model::judge::Space;
+use crate::model::mapping::device;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// The roots of the mount namespaces that were met, and what is mounted in them.
+#[derive(Debug)]
+pub struct Spaces {
+    by_number: HashMap<u64, Space>,
+    roots: Vec<Option<Root>>,
+    devices: Vec<HashSet<u64>>,
+}
+
+impl Spaces {
+    /// Begins with the host: the namespace of PID 1, and not our own, which a package manager may
+    /// have made for its scripts. Where PID 1 may not be looked at, our own.
+    pub fn of_host(proc: &Path) -> Spaces {
+        let mut spaces = Spaces { by_number: HashMap::new(), roots: Vec::new(), devices: Vec::new() };
+        let own = procs::open(proc, std::process::id() as i32).ok();
+        let first = procs::open(proc, 1).ok();
+        let number = |process: &Option<ProcessHandle>| process.as_ref()?.namespace("mnt");
+        match (number(&first), number(&own)) {
+            (Some(host), own) if Some(host) != own => {
+                spaces.add(host, first.as_ref().and_then(ProcessHandle::top_folder).map(Root::Folder), first.as_ref())
+            }
+            (host, own_number) => spaces.add(host.or(own_number).unwrap_or(0), Some(Root::Own), own.as_ref()),
+        };
+        spaces
+    }
+
+    fn add(&mut self, number: u64, root: Option<Root>, process: Option<&ProcessHandle>) -> Space {
+        let space = Space(self.roots.len() as u32);
+        self.by_number.insert(number, space);
+        self.roots.push(root);
+        self.devices.push(process.map(|process| devices(&process.mountinfo())).unwrap_or_default());
+        space
+    }
+
+    /// The namespace that a process is in; the host's where that may not be asked.
+    pub fn of(&mut self, process: &ProcessHandle) -> Space {
+        let Some(number) = process.namespace("mnt") else { return Space::HOST };
+        match self.by_number.get(&number) {
+            Some(&space) => space,
+            None => self.add(number, process.top_folder().map(Root::Folder), Some(process)),
+        }
+    }
+
+    /// The root of a namespace; `None` where it cannot be reached.
+    pub fn root(&self, space: Space) -> Option<&Root> {
+        self.roots[space.0 as usize].as_ref()
+    }
+
+    /// Whether a file system is mounted in a namespace or on the host. Before Linux 6.8 the printed
+    /// device of an overlayfs file is that of its layer, which only the host may have mounted.
+    pub fn is_mounted(&self, space: Space, printed: FileId, mapped: &Look) -> bool {
+        let known = |dev: u64| [space, Space::HOST].iter().any(|space| self.devices[space.0 as usize].contains(&dev));
+        let unread = self.devices[space.0 as usize].is_empty();
+        unread || known(printed.dev) || mapped.found().is_some_and(|facts: &FileFacts| known(facts.id.dev))
+    }
+}
+
+/// The devices in `mountinfo` (proc_pid_mountinfo(5), field 3).
+fn devices(mountinfo: &[u8]) -> HashSet<u64> {
+    mountinfo
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| {
+            let field = line.split(|&byte| byte == b' ').nth(2)?;
+            let (major, minor) = std::str::from_utf8(field).ok()?.split_once(':')?;
+            Some(device(major.parse().ok()?, minor.parse().ok()?))
+        })
+        .collect()
+}
