@@ -10,10 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What took the place of a live file, if anything did.
-pub fn look(view: &FileView, root: &Root, file: Option<&File>, claims: &ClaimIndex) -> Option<Aside> {
+pub fn look(view: &FileView, root: &Root, mapped: &dyn Fn() -> Option<File>, claims: &ClaimIndex) -> Option<Aside> {
     let Standing::Live(facts) = &view.standing else { return None };
     let path = view.sighting.path();
-    soname_beside(path, facts, root, file)
+    soname_beside(path, facts, root, mapped)
         .or_else(|| claimed_beside(path, facts, root, claims))
         .or_else(|| swapped(path, facts, root, claims))
 }
@@ -24,9 +24,9 @@ fn other(path: &Path, facts: &FileFacts, root: &Root) -> Option<FileFacts> {
 }
 
 /// The soname of the mapped library, beside it, leads to another file.
-fn soname_beside(path: &Path, facts: &FileFacts, root: &Root, file: Option<&File>) -> Option<Aside> {
+fn soname_beside(path: &Path, facts: &FileFacts, root: &Root, mapped: &dyn Fn() -> Option<File>) -> Option<Aside> {
     let (beside, current) = shorter_names(path).into_iter().find_map(|name| other(&name, facts, root).map(|current| (name, current)))?;
-    let soname = content::soname(file?)?;
+    let soname = content::soname(&mapped()?)?;
     if beside.file_name()?.as_bytes() != soname {
         return None;
     }

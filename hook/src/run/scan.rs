@@ -1,6 +1,6 @@
 //! Looks at every process and every file it maps, and asks the dear questions only where needed.
 
-use crate::model::file::{FileId, Look, Stamp};
+use crate::model::file::{FileId, FileKind, Look, Stamp};
 use crate::model::judge::{self, Candidate, ClaimIndex, FileView, Sighting, Space, Standing, Use};
 use crate::model::mapping::{self, Mapping};
 use crate::model::owner::Owner;
@@ -11,7 +11,7 @@ use crate::run::{aside, scripts};
 use crate::sys::clock;
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
-use crate::sys::procs::{self, ProcessHandle};
+use crate::sys::procs::{self, build_id, ProcessHandle};
 use crate::sys::spaces::Spaces;
 use crate::sys::users::Users;
 use anyhow::Result;
@@ -143,7 +143,7 @@ impl Scanner<'_> {
         for mapping in mapping::parse_maps(&text) {
             match mapping {
                 Ok(mapping) if mapping.is_file() => {
-                    let file = self.file_of(reader, maps, space, &mapping, &program);
+                    let file = self.file_of(reader, space, &mapping, &program);
                     self.add_use(&mut uses, file, &mapping, &program);
                 }
                 Ok(_) => {}
@@ -153,7 +153,7 @@ impl Scanner<'_> {
         self.text = text;
         for usage in &uses {
             if usage.execute || usage.is_program || self.question.extent == Extent::All {
-                self.compare(usage.file, reader, maps);
+                self.examine(usage, reader, maps);
             }
         }
         self.keep(process, reader, uses, gap);
@@ -181,7 +181,7 @@ impl Scanner<'_> {
     }
 
     /// The index of a mapped file; looks at it when it is met for the first time.
-    fn file_of(&mut self, process: &ProcessHandle, maps: &File, space: Space, mapping: &Mapping<'_>, program: &Look) -> u32 {
+    fn file_of(&mut self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, program: &Look) -> u32 {
         let same_name = |index: &&u32| self.seen.files[**index as usize].sighting.name == mapping.name;
         if let Some(&index) = self.known.get(&(space, mapping.id)).and_then(|known| known.iter().find(same_name)) {
             return index;
@@ -199,17 +199,6 @@ impl Scanner<'_> {
             (_, Standing::Live(facts)) => self.question.claims.claimed(Path::new(""), Some(facts)),
             _ => judge::Claimed::No,
         };
-        if let (Standing::Live(_), Some(root)) = (&view.standing, self.spaces.root(space)) {
-            let code = mapping.execute || view.sighting.path().as_os_str().as_bytes().windows(3).any(|part| part == b".so");
-            if code {
-                let file = process.open_mapping(mapping.start, mapping.end);
-                view.aside = aside::look(&view, root, file.as_ref(), self.question.claims);
-                if let Some(found) = &view.aside {
-                    let id = ProcessHandle::build_id(maps, mapping.start);
-                    view.content = content::compare(file.as_ref(), id, root.open(&found.path).as_ref());
-                }
-            }
-        }
         let index = self.seen.files.len() as u32;
         self.seen.files.push(view);
         self.known.entry((space, mapping.id)).or_default().push(index);
@@ -266,22 +255,35 @@ impl Scanner<'_> {
         }
     }
 
-    /// Compares the old content with the new one, once per file.
-    fn compare(&mut self, file: u32, process: &ProcessHandle, maps: &File) {
-        let view = &mut self.seen.files[file as usize];
-        let Standing::Replaced { current, .. } = &view.standing else { return };
-        if view.compared {
+    /// Asks once per file what costs more than a look: whether the content is another, and whether
+    /// another file took its place.
+    fn examine(&mut self, usage: &Use, process: &ProcessHandle, maps: &File) {
+        let view = &mut self.seen.files[usage.file as usize];
+        if view.examined {
             return;
         }
-        view.compared = true;
+        view.examined = true;
+        let Some(root) = self.spaces.root(view.sighting.space) else { return };
         let Some((start, end)) = find_range(&self.text, &view.sighting) else { return };
-        let root = self.spaces.root(view.sighting.space);
-        let new = root.filter(|_| current.kind == crate::model::file::FileKind::Regular).and_then(|root| root.open(view.sighting.path()));
-        let old = process.open_mapping(start, end);
-        view.content = match (current.kind, &new) {
-            (crate::model::file::FileKind::Regular, None) => Content::Unknown,
-            _ => content::compare(old.as_ref(), ProcessHandle::build_id(maps, start), new.as_ref()),
-        };
+        match &view.standing {
+            Standing::Replaced { current, .. } if current.kind == FileKind::Regular => {
+                let new = root.open(view.sighting.path());
+                view.content = match new {
+                    Some(new) => content::compare(process.open_mapping(start, end).as_ref(), build_id(maps, start), &new),
+                    None => Content::Unknown,
+                };
+            }
+            // A folder, a FIFO or a device stands there now.
+            Standing::Replaced { .. } => view.content = Content::Differs,
+            Standing::Live(_) if usage.execute || usage.is_program => {
+                let mapped = || process.open_mapping(start, end);
+                view.aside = aside::look(view, root, &mapped, self.question.claims);
+                if let Some(new) = view.aside.as_ref().and_then(|aside| root.open(&aside.path)) {
+                    view.content = content::compare(mapped().as_ref(), build_id(maps, start), &new);
+                }
+            }
+            Standing::Live(_) | Standing::Gone | Standing::NoFile | Standing::Hidden(_) => {}
+        }
     }
 
     fn keep(&mut self, process: &ProcessHandle, reader: &ProcessHandle, uses: Vec<Use>, gap: Option<Gap>) {

@@ -16,8 +16,7 @@ const CHUNK: usize = 128 << 10;
 
 /// Whether two files have the same content. `old_build_id` is what the kernel said of the mapped
 /// file, for when the file itself may not be opened.
-pub fn compare(old: Option<&File>, old_build_id: Option<Vec<u8>>, new: Option<&File>) -> Content {
-    let Some(new) = new else { return Content::Differs };
+pub fn compare(old: Option<&File>, old_build_id: Option<Vec<u8>>, new: &File) -> Content {
     let old_id = old_build_id.or_else(|| build_id(old?));
     if let (Some(old_id), Some(new_id)) = (&old_id, build_id(new)) {
         return match *old_id == new_id {

@@ -40,6 +40,11 @@ pub fn open(proc: &Path, pid: i32) -> Result<ProcessHandle, Gap> {
     ProcessHandle::of(&Process::new_with_root(proc.join(pid.to_string())).map_err(gap_of)?)
 }
 
+/// The build-id of what is mapped at an address, as the kernel reads it from the mapped file.
+pub fn build_id(maps: &File, start: u64) -> Option<Vec<u8>> {
+    raw::mapped_build_id(maps.as_fd(), start)
+}
+
 fn gap_of(error: ProcError) -> Gap {
     match error {
         ProcError::NotFound(_) => Gap::Vanished,
@@ -178,11 +183,6 @@ impl ProcessHandle {
     fn open_magic(&self, name: &str) -> Option<File> {
         let file = rustix::fs::openat(&self.folder, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
         files::reopen(file.as_fd())
-    }
-
-    /// The build-id of what is mapped at an address, as the kernel reads it.
-    pub fn build_id(maps: &File, start: u64) -> Option<Vec<u8>> {
-        raw::mapped_build_id(maps.as_fd(), start)
     }
 
     /// Number of a namespace (`mnt`, `pid`): equal numbers are the same namespace (namespaces(7)).

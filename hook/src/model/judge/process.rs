@@ -68,6 +68,8 @@ pub struct VerdictOf {
 
 /// The clock tick of process start times: they are cut down to it (`USER_HZ`, always 100).
 const START_TICK: Stamp = 10_000_000;
+/// A new file is written for a while after its birth.
+const FIRST_WRITING: Stamp = 10_000_000_000;
 /// Mappings end at a page, files anywhere (4 KiB on every machine we run on, or a multiple of it).
 const PAGE: u64 = 4096;
 
@@ -236,17 +238,23 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
     if !modified && !changed {
         return Effect::None;
     }
+    // A file that is younger than the process was mapped when it was there: its first writing is
+    // its birth, not an overwriting.
+    let born_since = facts.born.is_some_and(|born| born > started);
+    let modified = modified && facts.born.is_none_or(|born| born <= started || facts.modified > born + FIRST_WRITING);
+    let doubt =
+        |why: &str| Effect::Doubt(format!("{}: modified after the process started, and {why}", text::escape_path(file.sighting.path())));
     match (file.as_packaged, &file.claimed) {
         (Some(true), _) => Effect::None,
-        (Some(false), _) => written("changed since the process started, and the bytes are not those of the package".to_owned()),
-        (None, Claimed::File) if modified => {
+        (Some(false), _) if !born_since => {
+            written("changed since the process started, and the bytes are not those of the package".to_owned())
+        }
+        (None, Claimed::File) if modified && !born_since => {
             written("said to be replaced, the inode is the same, and it was modified after the process started".to_owned())
         }
-        (None, _) if code && modified => Effect::Doubt(format!(
-            "{}: modified after the process started, and no package says what it should be",
-            text::escape_path(file.sighting.path())
-        )),
-        (None, _) => Effect::None,
+        _ if code && modified && born_since => doubt("mapped before or after that, which cannot be told"),
+        (None, _) if code && modified => doubt("no package says what it should be"),
+        _ => Effect::None,
     }
 }
 

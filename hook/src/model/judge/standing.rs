@@ -124,8 +124,8 @@ pub struct FileView {
     pub standing: Standing,
     /// For a replaced file: whether the new content is the old one.
     pub content: Content,
-    /// Whether the contents were compared, however that ended.
-    pub compared: bool,
+    /// Whether the contents were compared and a file in its place was looked for.
+    pub examined: bool,
     /// For a live file that another file took the place of without deleting it.
     pub aside: Option<super::aside::Aside>,
     /// Who says that it was replaced.
@@ -146,7 +146,7 @@ impl FileView {
             sighting,
             standing,
             content: Content::Unknown,
-            compared: false,
+            examined: false,
             aside: None,
             claimed: Claimed::No,
             package: None,
