@@ -5,5 +5,6 @@
 pub mod claim;
 pub mod file;
 pub mod owner;
+pub mod policy;
 pub mod text;
 pub mod verdict;
