@@ -8,6 +8,7 @@ pub mod judge;
 pub mod mapping;
 pub mod owner;
 pub mod plan;
+pub mod policy;
 pub mod process;
 pub mod report;
 pub mod script;

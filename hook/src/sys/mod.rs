@@ -1,6 +1,7 @@
 //! The only code that touches the machine. It decides nothing.
 
 pub mod clock;
+pub mod config;
 pub mod content;
 pub mod files;
 pub mod host;

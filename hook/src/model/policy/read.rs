@@ -1,0 +1,507 @@
+//! From a file's values to a [`Fragment`]: strict keys, and every problem at its place.
+
+use super::action::{Action, Ladder, LadderError, When, LATER_ACTIONS};
+use super::duration;
+use super::fragment::{DefaultsFragment, Fragment, RuleFragment};
+use super::matching::{Condition, Match, MatchKey};
+use super::node::{Key, Node, Place, Problem, Value};
+use super::pattern::{NamePattern, PathPattern, PatternError};
+use crate::model::text::escape;
+use crate::model::verdict::words;
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The version of the policy language.
+pub const VERSION: &str = "1";
+
+/// Bounds of `settle` and `quiet`.
+const WAITS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
+
+/// Bounds of `deadline`: a D-Bus call needs some milliseconds, an upgrade must end the same day.
+const DEADLINES: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+
+/// Bounds of `max_parallel`.
+const PARALLEL: RangeInclusive<usize> = 1..=1024;
+
+/// Longest name of a rule: it stands in reports and in the journal.
+const MAX_NAME_CHARS: usize = 100;
+
+words! {
+    TopKey { Version = "version", Defaults = "defaults", Rules = "rules", }
+}
+
+words! {
+    DefaultsKey {
+        Action = "action",
+        When = "when",
+        Settle = "settle",
+        Deadline = "deadline",
+        Quiet = "quiet",
+        MaxParallel = "max_parallel",
+    }
+}
+
+words! {
+    RuleKey { Name = "name", Match = "match", Action = "action", Protect = "protect", }
+}
+
+/// Keys of the policy language that this version does not yet support.
+const LATER_KEYS: &[&str] = &["windows", "window"];
+
+impl Fragment {
+    /// Reads a file's root; every problem in it is told, in the file's order.
+    pub fn read(root: &Node) -> Result<Fragment, Vec<Problem>> {
+        let mut reader = Reader::default();
+        let fragment = reader.fragment(root);
+        if reader.problems.is_empty() {
+            Ok(fragment)
+        } else {
+            let place = |problem: &Problem| problem.place.map(|place| (place.line, place.column));
+            reader.problems.sort_by_key(place);
+            Err(reader.problems)
+        }
+    }
+}
+
+/// Collects problems; what could not be read is `None`, and then at least one problem was told.
+#[derive(Debug, Default)]
+struct Reader {
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// The known keys of a map with their values.
+    fn entries<'n, K: FromStr>(
+        &mut self,
+        node: &'n Node,
+        expected: &str,
+        words: &[&str],
+    ) -> Vec<(K, &'n Key, &'n Node)> {
+        let Value::Map(entries) = &node.value else {
+            self.problem(node.unexpected(expected));
+            return Vec::new();
+        };
+        let mut known = Vec::new();
+        for (key, value) in entries {
+            match key.text.parse() {
+                Ok(word) => known.push((word, key, value)),
+                Err(_) => self.problem(unknown("key", key.place, &key.text, words, LATER_KEYS)),
+            }
+        }
+        known
+    }
+
+    fn fragment(&mut self, root: &Node) -> Fragment {
+        let mut fragment = Fragment::default();
+        if root.value == Value::Null {
+            return fragment;
+        }
+        let expected = "a map of version, defaults and rules";
+        for (key, _, value) in self.entries(root, expected, TopKey::WORDS) {
+            match key {
+                TopKey::Version => self.version(value),
+                // Whoever comments out all that stands below a key means nothing by the key.
+                TopKey::Defaults | TopKey::Rules if value.value == Value::Null => {}
+                TopKey::Defaults => fragment.defaults = self.defaults(value),
+                TopKey::Rules => fragment.rules = self.rules(value),
+            }
+        }
+        fragment
+    }
+
+    fn version(&mut self, node: &Node) {
+        match &node.value {
+            Value::Number(number) if number == VERSION => {}
+            Value::Number(number) => self.problem(
+                Problem::at(node.place, format!("version {number} is not supported"))
+                    .hint(format!("this reexec reads version {VERSION}")),
+            ),
+            _ => self.problem(node.unexpected("the number 1")),
+        }
+    }
+
+    fn defaults(&mut self, node: &Node) -> DefaultsFragment {
+        let mut defaults = DefaultsFragment::default();
+        for (key, _, value) in self.entries(node, "a map of settings", DefaultsKey::WORDS) {
+            match key {
+                DefaultsKey::Action => {
+                    let line = value.place.line;
+                    defaults.ladder = self.ladder(value).map(|ladder| (ladder, line));
+                }
+                DefaultsKey::When => defaults.when = self.word(value, "value of when", When::WORDS),
+                DefaultsKey::Settle => defaults.settle = self.duration(value, &WAITS),
+                DefaultsKey::Deadline => defaults.deadline = self.duration(value, &DEADLINES),
+                DefaultsKey::Quiet => defaults.quiet = self.duration(value, &WAITS),
+                DefaultsKey::MaxParallel => defaults.max_parallel = self.number(value, &PARALLEL),
+            }
+        }
+        defaults
+    }
+
+    fn rules(&mut self, node: &Node) -> Vec<RuleFragment> {
+        let Value::List(nodes) = &node.value else {
+            self.problem(node.unexpected("a list of rules"));
+            return Vec::new();
+        };
+        let mut names: Vec<(String, usize)> = Vec::new();
+        let mut rules = Vec::new();
+        for node in nodes {
+            rules.extend(self.rule(node, &mut names));
+        }
+        rules
+    }
+
+    fn rule(&mut self, node: &Node, names: &mut Vec<(String, usize)>) -> Option<RuleFragment> {
+        let mut name = None;
+        let mut matching = Some(Match::default());
+        let mut ladder = None;
+        let mut protect = Some(false);
+        let told = self.problems.len();
+        let entries = self.entries(
+            node,
+            "a rule: a map of name, match and action",
+            RuleKey::WORDS,
+        );
+        let has_action = entries.iter().any(|(key, _, _)| *key == RuleKey::Action);
+        for (key, _, value) in entries {
+            match key {
+                RuleKey::Name => name = self.name(value, names),
+                RuleKey::Match => matching = self.matching(value),
+                RuleKey::Action => ladder = self.ladder(value),
+                RuleKey::Protect => protect = self.truth(value),
+            }
+        }
+        if !has_action && self.problems.len() == told {
+            self.problem(
+                Problem::at(node.place, "a rule without an action")
+                    .hint(one_of("action", Action::WORDS)),
+            );
+        }
+        Some(RuleFragment {
+            line: node.place.line,
+            name,
+            matching: matching?,
+            ladder: ladder?,
+            protect: protect?,
+        })
+    }
+
+    fn name(&mut self, node: &Node, names: &mut Vec<(String, usize)>) -> Option<String> {
+        let Value::Text(name) = &node.value else {
+            self.problem(node.unexpected("a name"));
+            return None;
+        };
+        let faulty = name.trim().is_empty() || name.chars().any(char::is_control);
+        if faulty || name.chars().count() > MAX_NAME_CHARS {
+            self.problem(
+                Problem::at(node.place, "not a name for a rule")
+                    .hint(format!("1 to {MAX_NAME_CHARS} characters on one line")),
+            );
+            return None;
+        }
+        if let Some((_, line)) = names.iter().find(|(other, _)| other == name) {
+            let message = format!("two rules are named \"{}\"", escape(name.as_bytes()));
+            self.problem(
+                Problem::at(node.place, message).hint(format!("the first is on line {line}")),
+            );
+            return None;
+        }
+        names.push((name.clone(), node.place.line));
+        Some(name.clone())
+    }
+
+    fn matching(&mut self, node: &Node) -> Option<Match> {
+        if node.value == Value::Null {
+            self.problem(
+                Problem::at(node.place, "nothing to match").hint("`match: {}` takes every owner"),
+            );
+            return None;
+        }
+        let Value::Map(entries) = &node.value else {
+            self.problem(node.unexpected("a map of what to match"));
+            return None;
+        };
+        let (not, must): (Vec<_>, Vec<_>) = entries
+            .iter()
+            .cloned()
+            .partition(|(key, _)| key.text == "not");
+        let must = self.conditions(&Node {
+            place: node.place,
+            value: Value::Map(must),
+        });
+        let not = not
+            .first()
+            .map(|(_, value)| self.exclusion(value))
+            .unwrap_or(Some(Vec::new()));
+        Some(Match {
+            must: must?,
+            not: not?,
+        })
+    }
+
+    fn exclusion(&mut self, node: &Node) -> Option<Vec<Condition>> {
+        let conditions = self.conditions(node)?;
+        if conditions.is_empty() {
+            self.problem(
+                Problem::at(node.place, "an empty `not` excludes every owner")
+                    .hint("leave it out, or say what to exclude"),
+            );
+            return None;
+        }
+        Some(conditions)
+    }
+
+    fn conditions(&mut self, node: &Node) -> Option<Vec<Condition>> {
+        let told = self.problems.len();
+        let entries = self.entries(node, "a map of what to match", MatchKey::WORDS);
+        let mut conditions = Vec::with_capacity(entries.len());
+        for (key, _, value) in entries {
+            conditions.extend(self.condition(key, value));
+        }
+        (self.problems.len() == told).then_some(conditions)
+    }
+
+    fn condition(&mut self, key: MatchKey, node: &Node) -> Option<Condition> {
+        Some(match key {
+            MatchKey::Unit => Condition::Unit(self.names(key, node)?),
+            MatchKey::Exe => Condition::Exe(self.paths(node)?),
+            MatchKey::Path => Condition::Path(self.paths(node)?),
+            MatchKey::Package => Condition::Package(self.names(key, node)?),
+            MatchKey::User => Condition::User(self.names(key, node)?),
+            MatchKey::Owner => Condition::Owner(self.kinds(key, node)?),
+            MatchKey::Slice => Condition::Slice(self.names(key, node)?),
+            MatchKey::Container => Condition::Container(self.names(key, node)?),
+            MatchKey::Cause => Condition::Cause(self.kinds(key, node)?),
+            MatchKey::Method => Condition::Method(self.kinds(key, node)?),
+            MatchKey::Verdict => Condition::Verdict(self.kinds(key, node)?),
+        })
+    }
+
+    /// One value or a list of values; `None` where one of them could not be read.
+    fn one_or_list<T>(
+        &mut self,
+        node: &Node,
+        mut read: impl FnMut(&mut Reader, &Node) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let nodes = match &node.value {
+            Value::List(nodes) if nodes.is_empty() => {
+                self.problem(
+                    Problem::at(node.place, "an empty list matches nothing")
+                        .hint("leave the key out, or say what to match"),
+                );
+                return None;
+            }
+            Value::List(nodes) => nodes.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        // All are read, so that each problem is told.
+        let values: Vec<_> = nodes.iter().map(|node| read(self, node)).collect();
+        values.into_iter().collect()
+    }
+
+    fn names(&mut self, key: MatchKey, node: &Node) -> Option<Vec<NamePattern>> {
+        self.one_or_list(node, |reader, node| match &node.value {
+            Value::Text(text) => reader.pattern(node, NamePattern::new(text)),
+            Value::Number(number) if key == MatchKey::User => {
+                reader.pattern(node, NamePattern::new(number))
+            }
+            Value::Number(_) | Value::Bool(_) => {
+                reader.problem(node.unexpected("a pattern").hint("put it in quotes"));
+                None
+            }
+            Value::Null | Value::List(_) | Value::Map(_) => {
+                reader.problem(node.unexpected("a pattern"));
+                None
+            }
+        })
+    }
+
+    fn paths(&mut self, node: &Node) -> Option<Vec<PathPattern>> {
+        self.one_or_list(node, |reader, node| match &node.value {
+            Value::Text(text) => reader.pattern(node, PathPattern::new(text)),
+            _ => {
+                reader.problem(node.unexpected("a pattern on paths"));
+                None
+            }
+        })
+    }
+
+    fn pattern<T>(&mut self, node: &Node, pattern: Result<T, PatternError>) -> Option<T> {
+        match pattern {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                let problem = Problem::at(node.place, format!("not a pattern: {error}"));
+                self.problem(match error {
+                    PatternError::Relative => problem
+                        .hint("begin with / or **/, or leave out every / to match file names"),
+                    PatternError::Empty | PatternError::TooLong | PatternError::Syntax(_) => {
+                        problem
+                    }
+                });
+                None
+            }
+        }
+    }
+
+    fn kinds<T: FromStr>(&mut self, key: MatchKey, node: &Node) -> Option<Vec<T>>
+    where
+        T: Words,
+    {
+        self.one_or_list(node, |reader, node| reader.word(node, key.word(), T::ALL))
+    }
+
+    fn word<T: FromStr>(&mut self, node: &Node, what: &str, words: &[&str]) -> Option<T> {
+        let Value::Text(text) = &node.value else {
+            self.problem(node.unexpected("a word").hint(one_of("", words)));
+            return None;
+        };
+        match text.parse() {
+            Ok(word) => Some(word),
+            Err(_) => {
+                self.problem(unknown(what, node.place, text, words, &[]));
+                None
+            }
+        }
+    }
+
+    fn ladder(&mut self, node: &Node) -> Option<Ladder> {
+        let nodes = match &node.value {
+            Value::List(nodes) => nodes.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let actions: Vec<_> = nodes.iter().map(|node| self.action(node)).collect();
+        let actions: Vec<Action> = actions.into_iter().collect::<Option<_>>()?;
+        match Ladder::new(actions) {
+            Ok(ladder) => Some(ladder),
+            Err(error) => {
+                let problem = match error {
+                    LadderError::Empty => Problem::at(node.place, "an empty list of actions")
+                        .hint("`report` says it and leaves the owner alone"),
+                    LadderError::Twice(index) => {
+                        Problem::at(nodes[index].place, "the same action twice")
+                            .hint("each step of a ladder is tried once")
+                    }
+                    LadderError::IgnoreAndMore(index) => {
+                        Problem::at(nodes[index].place, "`ignore` beside other actions")
+                            .hint("it stands alone")
+                    }
+                };
+                self.problem(problem);
+                None
+            }
+        }
+    }
+
+    fn action(&mut self, node: &Node) -> Option<Action> {
+        let (word, place) = match &node.value {
+            Value::Text(word) => (word, node.place),
+            Value::Map(entries) if entries.len() == 1 => (&entries[0].0.text, entries[0].0.place),
+            _ => {
+                self.problem(
+                    node.unexpected("an action or a list of actions")
+                        .hint(one_of("", Action::WORDS)),
+                );
+                return None;
+            }
+        };
+        match (word.parse(), &node.value) {
+            (Ok(action), Value::Text(_)) => Some(action),
+            (Ok(_), _) => {
+                self.problem(Problem::at(place, format!("`{word}` takes no settings")));
+                None
+            }
+            (Err(()), _) => {
+                self.problem(unknown("action", place, word, Action::WORDS, LATER_ACTIONS));
+                None
+            }
+        }
+    }
+
+    fn truth(&mut self, node: &Node) -> Option<bool> {
+        if let Value::Bool(truth) = node.value {
+            return Some(truth);
+        }
+        self.problem(node.unexpected("true or false"));
+        None
+    }
+
+    fn number(&mut self, node: &Node, bounds: &RangeInclusive<usize>) -> Option<usize> {
+        let problem = match &node.value {
+            Value::Number(text) => match text.parse() {
+                Ok(number) if bounds.contains(&number) => return Some(number),
+                _ => Problem::at(node.place, format!("{text} is out of bounds")),
+            },
+            _ => node.unexpected("a number"),
+        };
+        self.problem(problem.hint(format!("from {} to {}", bounds.start(), bounds.end())));
+        None
+    }
+
+    fn duration(&mut self, node: &Node, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
+        const FORMS: &str = "a number and a unit: 500ms, 5s, 2m, 1h";
+        let problem = match &node.value {
+            Value::Text(text) => match duration::parse(text) {
+                Some(duration) if bounds.contains(&duration) => return Some(duration),
+                Some(_) => {
+                    Problem::at(node.place, format!("{text} is out of bounds")).hint(format!(
+                        "from {} to {}",
+                        duration::print(*bounds.start()),
+                        duration::print(*bounds.end())
+                    ))
+                }
+                None => {
+                    let printed = escape(text.as_bytes());
+                    Problem::at(node.place, format!("not a duration: \"{printed}\"")).hint(FORMS)
+                }
+            },
+            Value::Number(number) => {
+                Problem::at(node.place, format!("{number} has no unit")).hint(FORMS)
+            }
+            _ => node.unexpected("a duration").hint(FORMS),
+        };
+        self.problem(problem);
+        None
+    }
+}
+
+/// Enums of fixed words that a `match` key may take.
+trait Words: FromStr {
+    const ALL: &'static [&'static str];
+}
+
+macro_rules! takes_words {
+    ($($name:path),+) => { $(impl Words for $name { const ALL: &'static [&'static str] = <$name>::WORDS; })+ };
+}
+takes_words!(
+    crate::model::owner::OwnerKind,
+    crate::model::verdict::CauseKind,
+    crate::model::verdict::Method,
+    crate::model::verdict::Verdict
+);
+
+fn one_of(what: &str, words: &[&str]) -> String {
+    let separator = if what.is_empty() { "" } else { ": " };
+    format!("{what}{separator}one of: {}", words.join(", "))
+}
+
+/// Characters of an unknown word that are printed: it may be a megabyte.
+const SHOWN_CHARS: usize = 40;
+
+fn unknown(what: &str, place: Place, word: &str, words: &[&str], later: &[&str]) -> Problem {
+    let mut printed = escape(word.as_bytes());
+    if printed.chars().count() > SHOWN_CHARS {
+        printed = printed.chars().take(SHOWN_CHARS).chain(['…']).collect();
+    }
+    if later.contains(&word) {
+        let message = format!("{what} \"{printed}\" is not supported by this version");
+        return Problem::at(place, message).hint(one_of("", words));
+    }
+    Problem::at(place, format!("unknown {what} \"{printed}\"")).hint(one_of("", words))
+}
