@@ -6,6 +6,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == reexec::sys::plugin::child::WORD) {
+        return reexec::sys::plugin::child::main();
+    }
     let cli = Cli::parse();
     let Command::Report(common) = &cli.command;
     match reexec::run::report::report(common) {

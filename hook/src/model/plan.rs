@@ -3,23 +3,7 @@
 use super::verdict::words;
 use serde::{Deserialize, Serialize};
 
-words! {
-    /// What can be done about an owner.
-    Action {
-        /// Leave it alone and do not speak of it.
-        Ignore = "ignore",
-        /// Say it.
-        Report = "report",
-        /// Ask the unit to reload (`ReloadUnit`).
-        Reload = "reload",
-        /// Restart the unit, if it is running (`TryRestartUnit`).
-        Restart = "restart",
-        /// Ask PID 1 or a user's manager to execute itself again.
-        ReexecManager = "reexec-manager",
-        /// Say that only a reboot helps.
-        RebootHint = "reboot-hint",
-    }
-}
+pub use super::policy::Action;
 
 words! {
     /// What doing a step said: an input, never proof.
@@ -54,16 +38,6 @@ impl Decision {
     /// The first action that changes something, unless the owner is left alone.
     pub fn acts(&self) -> bool {
         self.skip.is_none() && self.ladder.iter().any(|action| action.changes())
-    }
-}
-
-impl Action {
-    /// Whether it changes the machine.
-    pub fn changes(self) -> bool {
-        match self {
-            Action::Reload | Action::Restart | Action::ReexecManager => true,
-            Action::Ignore | Action::Report | Action::RebootHint => false,
-        }
     }
 }
 

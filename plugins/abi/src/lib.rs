@@ -13,6 +13,8 @@
 
 #![allow(unsafe_code)]
 
+pub mod rust;
+
 use std::ffi::c_void;
 
 /// Name of the one symbol a plugin exports. The major version is part of it.
@@ -50,7 +52,10 @@ pub struct Bytes {
 impl Bytes {
     /// Borrows a slice for the length of one call.
     pub fn of(slice: &[u8]) -> Bytes {
-        Bytes { data: slice.as_ptr(), len: slice.len() }
+        Bytes {
+            data: slice.as_ptr(),
+            len: slice.len(),
+        }
     }
 
     /// The bytes again as a slice.
@@ -105,6 +110,7 @@ pub struct Sink {
     /// database keeps for the file (`algorithm` is `md5`, `sha256`, …, both empty: none).
     pub owner: Option<unsafe extern "C" fn(*mut c_void, index: usize, package: Bytes, version: Bytes, algorithm: Bytes, digest: Bytes)>,
     /// A line for the admin: what could not be looked at, or what a transaction is waiting for.
+    /// UTF-8; other bytes are shown escaped.
     pub message: Option<unsafe extern "C" fn(*mut c_void, text: Bytes)>,
 }
 

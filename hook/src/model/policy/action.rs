@@ -1,7 +1,7 @@
 //! What a rule may do, and in which order.
 
 use crate::model::verdict::words;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fmt;
 
 words! {
@@ -19,6 +19,16 @@ words! {
         ReexecManager = "reexec-manager",
         /// Say that only a reboot helps.
         RebootHint = "reboot-hint",
+    }
+}
+
+impl Action {
+    /// Whether it changes the machine.
+    pub fn changes(self) -> bool {
+        match self {
+            Action::Reload | Action::Restart | Action::ReexecManager => true,
+            Action::Ignore | Action::Report | Action::RebootHint => false,
+        }
     }
 }
 

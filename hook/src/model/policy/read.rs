@@ -8,7 +8,6 @@ use super::node::{Key, Node, Place, Problem, Value};
 use super::pattern::{NamePattern, PathPattern, PatternError};
 use crate::model::text::escape;
 use crate::model::verdict::words;
-use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,0 +1,188 @@
+//! What triggers have said and nobody has acted on yet, and what is remembered since boot.
+
+use super::claim::{Claim, Package};
+use super::file::FileFacts;
+use super::text;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Which side of the transaction a trigger came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Before the files are replaced.
+    Pre,
+    /// After.
+    Post,
+}
+
+/// A file as it was before a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its path, with links in its folders resolved.
+    #[serde(with = "text::printed")]
+    pub path: PathBuf,
+    /// What it was.
+    pub facts: FileFacts,
+    /// Its file handle: type and bytes in hexadecimal; `None` where the file system gives none.
+    pub handle: Option<(i32, String)>,
+}
+
+/// One call of a trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Boot in which it came; in another one nothing of it matters.
+    pub boot_id: String,
+    /// When it came, in nanoseconds since 1970.
+    pub time: i128,
+    /// Which side.
+    pub side: Side,
+    /// The plugin that read it.
+    pub manager: String,
+    /// Root of the system.
+    #[serde(with = "text::printed")]
+    pub root: PathBuf,
+    /// Packages.
+    pub packages: Vec<Package>,
+    /// Files and trees.
+    pub claims: Vec<Claim>,
+    /// Files as they were; of a `pre` trigger.
+    pub snapshots: Vec<Snapshot>,
+    /// The cgroup of whoever called, in printed form.
+    pub caller: String,
+    /// What could not be read of it.
+    pub gaps: Vec<String>,
+}
+
+impl Pending {
+    /// Whether another call said just the same, as when a caller runs each of its hooks twice.
+    pub fn repeats(&self, other: &Pending) -> bool {
+        self.side == other.side
+            && self.boot_id == other.boot_id
+            && (&self.manager, &self.root) == (&other.manager, &other.root)
+            && (&self.packages, &self.claims, &self.gaps) == (&other.packages, &other.claims, &other.gaps)
+    }
+}
+
+/// All that came since boot and was acted on, bounded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The boot it belongs to.
+    pub boot_id: String,
+    /// Packages, the last version last.
+    pub packages: Vec<Package>,
+    /// Claimed files.
+    pub claims: Vec<Claim>,
+    /// Files as they were, oldest first.
+    pub snapshots: Vec<Snapshot>,
+    /// When it was last added to, in nanoseconds since 1970.
+    pub time: i128,
+}
+
+/// As many files as five whole distributions upgrades touch; older ones are forgotten first.
+const MOST_REMEMBERED: usize = 200_000;
+
+impl Memory {
+    /// Adds what was acted on.
+    pub fn add(&mut self, pending: &[Pending], claims: &[Claim], time: i128) {
+        merge_packages(&mut self.packages, pending.iter().flat_map(|one| &one.packages));
+        let new: std::collections::HashSet<&Claim> = claims.iter().collect();
+        self.claims.retain(|claim| !new.contains(claim));
+        self.claims.extend(claims.iter().cloned());
+        self.snapshots.extend(pending.iter().flat_map(|one| one.snapshots.clone()));
+        for excess in [self.claims.len().saturating_sub(MOST_REMEMBERED)] {
+            self.claims.drain(..excess);
+        }
+        for excess in [self.snapshots.len().saturating_sub(MOST_REMEMBERED)] {
+            self.snapshots.drain(..excess);
+        }
+        self.time = time;
+    }
+}
+
+/// One row a package: from the oldest version that anybody named to the newest.
+pub fn merge_packages<'a>(into: &mut Vec<Package>, packages: impl IntoIterator<Item = &'a Package>) {
+    let mut index: HashMap<String, usize> = into.iter().enumerate().map(|(index, package)| (package.name.clone(), index)).collect();
+    for package in packages {
+        match index.get(&package.name) {
+            Some(&at) => {
+                let row = &mut into[at];
+                row.old = row.old.take().or_else(|| package.old.clone());
+                row.new = package.new.clone().or_else(|| row.new.take());
+            }
+            None => {
+                index.insert(package.name.clone(), into.len());
+                into.push(package.clone());
+            }
+        }
+    }
+}
+
+/// Files as they were before each transaction since boot: which inode followed on which.
+#[derive(Debug, Default)]
+pub struct Lineage<'a>(HashMap<&'a Path, Vec<&'a FileFacts>>);
+
+impl<'a> Lineage<'a> {
+    /// From snapshots in the order they were taken.
+    pub fn of(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Lineage<'a> {
+        let mut by_path: HashMap<&Path, Vec<&FileFacts>> = HashMap::new();
+        for snapshot in snapshots {
+            let line = by_path.entry(&snapshot.path).or_default();
+            if line.last().is_none_or(|last| (last.id, last.born) != (snapshot.facts.id, snapshot.facts.born)) {
+                line.push(&snapshot.facts);
+            }
+        }
+        Lineage(by_path)
+    }
+
+    /// The file that took the path right after `old`; `None` where none of the snapshots is of it, and
+    /// then it is the one that stands there now.
+    pub fn successor(&self, path: &Path, old: &FileFacts) -> Option<&'a FileFacts> {
+        let line = self.0.get(path)?;
+        let at = line.iter().position(|facts| (facts.id, facts.born) == (old.id, old.born))?;
+        line.get(at + 1).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::file::{FileId, FileKind};
+
+    fn package(name: &str, old: Option<&str>, new: Option<&str>) -> Package {
+        Package { name: name.into(), old: old.map(str::to_owned), new: new.map(str::to_owned) }
+    }
+
+    fn snapshot(ino: u64) -> Snapshot {
+        let facts = FileFacts {
+            id: FileId { dev: 1, ino },
+            kind: FileKind::Regular,
+            born: Some(i128::from(ino)),
+            changed: 0,
+            modified: 0,
+            size: 0,
+            links: 1,
+            uid: 0,
+            mode: 0,
+        };
+        Snapshot { path: PathBuf::from("/l"), facts, handle: None }
+    }
+
+    #[test]
+    fn a_package_upgraded_twice_goes_from_the_first_version_to_the_last() {
+        let mut rows = Vec::new();
+        merge_packages(&mut rows, &[package("a", Some("1"), Some("2")), package("b", None, Some("1"))]);
+        merge_packages(&mut rows, &[package("a", Some("2"), Some("3")), package("b", Some("1"), None)]);
+        assert_eq!(rows, [package("a", Some("1"), Some("3")), package("b", Some("1"), Some("1"))]);
+    }
+
+    #[test]
+    fn of_several_upgrades_in_a_row_the_next_file_counts_and_not_the_last() {
+        let all = [snapshot(1), snapshot(2), snapshot(2), snapshot(3)];
+        let lineage = Lineage::of(&all);
+        assert_eq!(lineage.successor(Path::new("/l"), &all[0].facts), Some(&all[1].facts));
+        assert_eq!(lineage.successor(Path::new("/l"), &all[3].facts), None);
+        assert_eq!(lineage.successor(Path::new("/x"), &all[0].facts), None);
+    }
+}

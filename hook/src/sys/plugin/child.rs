@@ -1,0 +1,125 @@
+//! A plugin's process: what `reexec __plugin` does.
+//!
+//! The request comes over standard input, a socket, which is put aside before the plugin is
+//! loaded; the answers go back over it. What the plugin prints goes where the host put it.
+
+#![allow(unsafe_code)]
+
+use super::library::Library;
+use super::wire::{put_error, record, Frame, Request, MAX_REQUEST};
+use super::{rights, Stage};
+use rustix::process::Signal;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+/// The first argument that makes `reexec` a plugin's process. Not for people.
+pub const WORD: &str = "__plugin";
+
+/// Code of a process that got no request.
+const NO_REQUEST: u8 = 2;
+
+extern "C" {
+    /// Ends the process without running anybody's exit handlers.
+    fn _exit(code: i32) -> !;
+}
+
+/// Answers one request. To be called first of all, while the process has one thread.
+pub fn main() -> ExitCode {
+    close_inherited();
+    if serve().is_err() {
+        return ExitCode::from(NO_REQUEST);
+    }
+    // SAFETY: nothing of ours is left to be done, and the plugin's exit handlers are not wanted:
+    // they could hang or crash after a good answer.
+    unsafe { _exit(0) }
+}
+
+/// Closes what the package manager left open: a plugin need not see its descriptors.
+fn close_inherited() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let numbers: Vec<i32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number| *number > 2)
+        .collect();
+    for number in numbers {
+        // SAFETY: nothing in this process owns a descriptor yet, except the three standard ones.
+        // The list's own, closed above, is closed once more in vain.
+        unsafe { rustix::io::close(number) };
+    }
+}
+
+fn serve() -> std::io::Result<()> {
+    let mut channel = take_channel()?;
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    // Started as /proc/self/exe it would be called "exe".
+    let _ = rustix::thread::set_name(c"reexec-plugin");
+    let request = read_request(&mut channel)?;
+    rights::shed();
+    send(&mut channel, Frame::Stage, &[stage_byte(Stage::Loading)])?;
+    match Library::load(&request.folder, &request.name) {
+        Ok(library) => answer(&mut channel, &library, &request)?,
+        Err(error) => {
+            let mut payload = Vec::new();
+            put_error(&mut payload, &error);
+            send(&mut channel, Frame::Refusal, &payload)?;
+        }
+    }
+    send(&mut channel, Frame::Done, &[])
+}
+
+fn answer(channel: &mut File, library: &Library, request: &Request) -> std::io::Result<()> {
+    for question in &request.questions {
+        send(
+            channel,
+            Frame::Stage,
+            &[stage_byte(Stage::Asking(question.function()))],
+        )?;
+        let payload = library.ask(question).unwrap_or_else(|error| {
+            let mut payload = vec![record::FAILURE];
+            put_error(&mut payload, &error);
+            payload
+        });
+        send(channel, Frame::Answer, &payload)?;
+    }
+    Ok(())
+}
+
+/// The byte of a [`Frame::Stage`].
+pub(super) fn stage_byte(stage: Stage) -> u8 {
+    match stage {
+        Stage::Starting => 0,
+        Stage::Loading => 10,
+        Stage::Asking(function) => function as u8,
+    }
+}
+
+/// Standard input under another number, which a program that the plugin starts does not inherit;
+/// the plugin's standard input is empty.
+fn take_channel() -> std::io::Result<File> {
+    let channel: OwnedFd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let nothing = File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    Ok(File::from(channel))
+}
+
+fn read_request(channel: &mut File) -> std::io::Result<Request> {
+    let bad = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let mut len = [0; 4];
+    channel.read_exact(&mut len)?;
+    let len = u32::from_le_bytes(len) as usize;
+    if len > MAX_REQUEST {
+        return Err(bad());
+    }
+    let mut bytes = vec![0; len];
+    channel.read_exact(&mut bytes)?;
+    Request::parse(&bytes).map_err(|_| bad())
+}
+
+fn send(channel: &mut File, frame: Frame, payload: &[u8]) -> std::io::Result<()> {
+    channel.write_all(&frame.header(payload.len()))?;
+    channel.write_all(payload)
+}

@@ -1,0 +1,195 @@
+//! What is kept on disk: pending claims, the memory since boot, the running plan, the last report.
+//!
+//! Every file is written whole beside its place and renamed over it, so that a reader or a crash
+//! never sees half of one.
+
+use crate::model::pending::{Memory, Pending};
+use anyhow::{bail, Context, Result};
+use rustix::fs::{flock, FlockOperation, Mode, OFlags};
+use serde::{de::DeserializeOwned, Serialize};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A pending file of a whole distribution upgrade is some 40 MB.
+const MOST_READ: u64 = 256 << 20;
+/// Past runs that are kept.
+const MOST_RUNS: usize = 100;
+
+/// The folders of one system.
+#[derive(Debug, Clone)]
+pub struct Store {
+    run: PathBuf,
+    lib: PathBuf,
+}
+
+/// Held while a run acts; only one at a time.
+#[derive(Debug)]
+pub struct RunLock(#[allow(dead_code)] File);
+
+impl Store {
+    /// The folders below `root`.
+    pub fn below(root: &Path) -> Store {
+        Store { run: root.join("run/reexec"), lib: root.join("var/lib/reexec") }
+    }
+
+    fn pending_folder(&self) -> PathBuf {
+        self.run.join("pending")
+    }
+
+    /// Where what cannot be acted on waits, so that it does not wake our own unit again and again.
+    fn held_folder(&self) -> PathBuf {
+        self.run.join("held")
+    }
+
+    /// Writes down what a trigger said.
+    pub fn add_pending(&self, pending: &Pending) -> Result<PathBuf> {
+        let folder = self.pending_folder();
+        make_folder(&folder)?;
+        let path = folder.join(format!("{:020}-{}.json", pending.time, std::process::id()));
+        write_whole(&path, pending)?;
+        Ok(path)
+    }
+
+    /// All that waits, oldest first; what cannot be read is told and left where it is.
+    pub fn pending(&self) -> (Vec<(PathBuf, Pending)>, Vec<String>) {
+        let (mut found, mut gaps) = (Vec::new(), Vec::new());
+        for folder in [self.held_folder(), self.pending_folder()] {
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                if path.extension().is_none_or(|extension| extension != "json") {
+                    continue;
+                }
+                match read(&path) {
+                    Ok(pending) => found.push((path, pending)),
+                    Err(error) => gaps.push(format!("{error:#}")),
+                }
+            }
+        }
+        found.sort_by(|(a, _): &(PathBuf, Pending), (b, _)| a.file_name().cmp(&b.file_name()));
+        (found, gaps)
+    }
+
+    /// The newest pending file, cheaply.
+    pub fn newest_pending(&self) -> Option<Pending> {
+        let entries = fs::read_dir(self.pending_folder()).ok()?;
+        let names = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|e| e == "json"));
+        read(&names.max()?).ok()
+    }
+
+    /// Puts aside what cannot be acted on now.
+    pub fn hold(&self, paths: &[PathBuf]) -> Result<()> {
+        make_folder(&self.held_folder())?;
+        for path in paths {
+            let Some(name) = path.file_name() else { continue };
+            fs::rename(path, self.held_folder().join(name)).with_context(|| format!("hold {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Moves every file of the inbox that is no pending one out of it, since it would wake us for ever.
+    pub fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(self.pending_folder()) else { return };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.extension().is_some_and(|extension| extension == "json") && read::<Pending>(&path).is_ok() {
+                continue;
+            }
+            let old = path.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
+            if old.is_some_and(|age| age > Duration::from_secs(60)) {
+                let _ = self.hold(&[path]);
+            }
+        }
+    }
+
+    /// Forgets what was acted on.
+    pub fn clear(&self, paths: &[PathBuf]) -> Result<()> {
+        for path in paths {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("remove {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What was replaced since boot; nothing of another boot.
+    pub fn memory(&self, boot_id: &str) -> Memory {
+        let fresh = Memory { boot_id: boot_id.to_owned(), ..Memory::default() };
+        read::<Memory>(&self.run.join("since-boot.json")).ok().filter(|memory| memory.boot_id == boot_id).unwrap_or(fresh)
+    }
+
+    /// Keeps what was replaced since boot.
+    pub fn remember(&self, memory: &Memory) -> Result<()> {
+        make_folder(&self.run)?;
+        write_whole(&self.run.join("since-boot.json"), memory)
+    }
+
+    /// Waits for the run lock.
+    pub fn lock(&self, deadline: Duration) -> Result<RunLock> {
+        make_folder(&self.run)?;
+        let path = self.run.join("lock");
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).with_context(|| format!("open {}", path.display()))?;
+        let end = Instant::now() + deadline;
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if Instant::now() > end {
+                bail!("another run holds {} for {} s", path.display(), deadline.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(RunLock(file.into()))
+    }
+
+    /// Writes down what is about to be done, before it is done.
+    pub fn begin<T: Serialize>(&self, plan: &T) -> Result<()> {
+        make_folder(&self.run)?;
+        write_whole(&self.run.join("running.json"), plan)
+    }
+
+    /// What a run that was killed was doing.
+    pub fn begun<T: DeserializeOwned>(&self) -> Option<T> {
+        read(&self.run.join("running.json")).ok()
+    }
+
+    /// It is done.
+    pub fn end(&self) -> Result<()> {
+        self.clear(&[self.run.join("running.json")])
+    }
+
+    /// Keeps the report of a run that acted: as the last one, and among the past ones.
+    pub fn keep_report(&self, report: &serde_json::Value, time: i128) -> Result<()> {
+        let history = self.lib.join("history");
+        make_folder(&history)?;
+        write_whole(&history.join(format!("{time:020}.json")), report)?;
+        write_whole(&self.lib.join("last.json"), report)?;
+        let mut runs: Vec<PathBuf> = fs::read_dir(&history)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        runs.sort();
+        let excess = runs.len().saturating_sub(MOST_RUNS);
+        self.clear(&runs[..excess])
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).with_context(|| format!("make {}", folder.display()))
+}
+
+fn write_whole<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let beside = path.with_extension("new");
+    let write = || -> Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
+        file.write_all(&serde_json::to_vec(value)?)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("write {}", path.display()))
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = super::input::file(path, MOST_READ).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))
+}
