@@ -62,6 +62,9 @@ pub struct Common {
     /// Folder that holds the system: its policy, package database and claims
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
+    /// Where the plugins are
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub plugins: Option<PathBuf>,
     /// Say nothing: the exit code is the answer
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

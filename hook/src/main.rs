@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let Command::Report(common) = &cli.command;
-    match reexec::run::report::report(common) {
+    match reexec::run::report::report(&reexec::run::desk::Desk::open(common)) {
         Ok(report) => {
             let text = reexec::render::json::render(&report, report.exit_code());
             let _ = std::io::stdout().write_all(text.as_bytes());

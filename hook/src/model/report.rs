@@ -94,6 +94,14 @@ pub struct OwnerRow {
     pub proof: Option<Proof>,
 }
 
+impl OwnerRow {
+    /// A row for a unit of which no process is left.
+    pub fn of_unit(name: &str) -> OwnerRow {
+        let owner = Owner { kind: super::owner::OwnerKind::Service, name: name.to_owned(), ..Owner::loose() };
+        OwnerRow { owner, pids: Vec::new(), verdict: Verdict::Fresh, decision: Decision::default(), steps: Vec::new(), proof: None }
+    }
+}
+
 /// Reasons to reboot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reboot {

@@ -111,7 +111,11 @@ mod tests {
             (unit(), inside("/system.slice/a.service"), Some("the upgrade runs inside it")),
             (unit(), inside("/system.slice/a.service/sub"), Some("the upgrade runs inside it")),
             (unit(), inside("/system.slice/a.service2"), None),
-            (UnitFacts { refuses_stop: true, ..unit() }, Protected::default(), Some("it refuses to be stopped by hand (RefuseManualStop=yes)")),
+            (
+                UnitFacts { refuses_stop: true, ..unit() },
+                Protected::default(),
+                Some("it refuses to be stopped by hand (RefuseManualStop=yes)"),
+            ),
             (UnitFacts { service_type: "oneshot".into(), ..unit() }, Protected::default(), Some("a oneshot would do its work again")),
             (
                 UnitFacts { active_state: "inactive".into(), sub_state: "dead".into(), ..unit() },

@@ -1,7 +1,13 @@
 //! One file per command: the order of the steps. The only place that sees both `model` and `sys`.
 
+pub mod apply;
 pub mod aside;
 pub mod claims;
+pub mod desk;
+pub mod packages;
+pub mod protect;
 pub mod report;
 pub mod scan;
 pub mod scripts;
+pub mod steps;
+pub mod wait;

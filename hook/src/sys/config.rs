@@ -9,9 +9,7 @@ mod trust;
 
 pub use problems::{ConfigError, ConfigErrors};
 
-use crate::model::policy::{
-    doubts, Fragment, Input, Key, Layer, Node, Place, Policy, Problem, Tier, Value,
-};
+use crate::model::policy::{doubts, Fragment, Input, Key, Layer, Node, Place, Policy, Problem, Tier, Value};
 use crate::model::text::escape_path;
 use marks::{Marked, Shape};
 use std::ffi::{OsStr, OsString};
@@ -118,13 +116,9 @@ impl Loading {
         });
         // A dot or another ending is how editors and package managers put a file aside.
         names.retain(|name| !name.as_bytes().starts_with(b"."));
-        for name in names
-            .iter()
-            .filter(|name| name.as_bytes().ends_with(b".yml"))
-        {
+        for name in names.iter().filter(|name| name.as_bytes().ends_with(b".yml")) {
             let path = escape_path(&folder.join(name));
-            self.warnings
-                .push(format!("{path}: not read: its name does not end in .yaml"));
+            self.warnings.push(format!("{path}: not read: its name does not end in .yaml"));
         }
         names.retain(|name| Path::new(name).extension() == Some(OsStr::new("yaml")));
         names
@@ -169,18 +163,13 @@ impl Loading {
         }
         self.warnings.extend(doubts(&self.tiers));
         let policy = Input::merge(self.tiers).settle();
-        Ok(Loaded {
-            policy,
-            files: self.files,
-            warnings: self.warnings,
-        })
+        Ok(Loaded { policy, files: self.files, warnings: self.warnings })
     }
 }
 
 /// Reads one file's bytes.
 fn parse(file: &Path, bytes: &[u8]) -> Result<Fragment, Vec<ConfigError>> {
-    let text = decode(bytes)
-        .map_err(|(text, problem)| vec![ConfigError::in_text(file, &text, problem)])?;
+    let text = decode(bytes).map_err(|(text, problem)| vec![ConfigError::in_text(file, &text, problem)])?;
     let fragment = read_yaml(&text).and_then(|root| match root {
         Some(root) => Fragment::read(&root),
         None => Ok(Fragment::default()),
@@ -196,9 +185,7 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Fragment, Vec<ConfigError>> {
 fn decode(bytes: &[u8]) -> Result<String, (String, Problem)> {
     const MARK: &[u8] = b"\xef\xbb\xbf";
     let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
-    let text = String::from_utf8_lossy(bytes)
-        .replace("\r\n", "\n")
-        .replace('\r', "\n");
+    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n");
     let faulty = match std::str::from_utf8(bytes) {
         Ok(_) => text.chars().position(is_refused),
         Err(error) => Some(plain_chars(&bytes[..error.valid_up_to()])),
@@ -230,18 +217,10 @@ fn plain_chars(valid: &[u8]) -> usize {
 }
 
 fn place_of(text: &str, index: usize) -> Place {
-    let mut place = Place {
-        line: 1,
-        column: 1,
-        width: 1,
-    };
+    let mut place = Place { line: 1, column: 1, width: 1 };
     for c in text.chars().take(index) {
         if c == '\n' {
-            place = Place {
-                line: place.line + 1,
-                column: 1,
-                width: 1,
-            };
+            place = Place { line: place.line + 1, column: 1, width: 1 };
         } else {
             place.column += 1;
         }
@@ -255,9 +234,7 @@ fn read_yaml(text: &str) -> Result<Option<Node>, Vec<Problem>> {
         return Ok(None);
     };
     let value = serde_yaml::from_str(text).map_err(|error| vec![refused(text, &error)])?;
-    place_values(marked, value)
-        .map(Some)
-        .map_err(|problem| vec![problem])
+    place_values(marked, value).map(Some).map_err(|problem| vec![problem])
 }
 
 fn refused(text: &str, error: &serde_yaml::Error) -> Problem {
@@ -278,19 +255,13 @@ fn place_values(marked: Marked, value: serde_yaml::Value) -> Result<Node, Proble
         (Shape::Scalar(_), serde_yaml::Value::Null) => Value::Null,
         (Shape::Scalar(_), serde_yaml::Value::Bool(truth)) => Value::Bool(truth),
         (Shape::Scalar(_), serde_yaml::Value::Number(number)) => Value::Number(number.to_string()),
-        (Shape::Scalar(marked), serde_yaml::Value::String(text)) if marked == text => {
-            Value::Text(text)
-        }
-        (Shape::List(marked), serde_yaml::Value::Sequence(values))
-            if marked.len() == values.len() =>
-        {
+        (Shape::Scalar(marked), serde_yaml::Value::String(text)) if marked == text => Value::Text(text),
+        (Shape::List(marked), serde_yaml::Value::Sequence(values)) if marked.len() == values.len() => {
             let entries = marked.into_iter().zip(values);
             let nodes = entries.map(|(marked, value)| place_values(marked, value));
             Value::List(nodes.collect::<Result<_, _>>()?)
         }
-        (Shape::Map(marked), serde_yaml::Value::Mapping(values))
-            if marked.len() == values.len() =>
-        {
+        (Shape::Map(marked), serde_yaml::Value::Mapping(values)) if marked.len() == values.len() => {
             let entries = marked.into_iter().zip(values);
             let nodes = entries.map(|((text, at, marked), (key, value))| match key {
                 serde_yaml::Value::String(key) if key != text => Err(two_ways(at)),

@@ -50,10 +50,9 @@ impl WhyNot<'_> {
     pub fn explain(&self, subject: &Subject<'_>) -> String {
         match self {
             WhyNot::Mismatch(mismatch) => mismatch.explain(subject),
-            WhyNot::Protected(by) => format!(
-                "\"{}\" protects it; only a rule that names the unit goes before",
-                crate::model::text::escape(by.name.as_bytes())
-            ),
+            WhyNot::Protected(by) => {
+                format!("\"{}\" protects it; only a rule that names the unit goes before", crate::model::text::escape(by.name.as_bytes()))
+            }
         }
     }
 }
@@ -64,9 +63,7 @@ impl Rule {
     }
 
     fn names(&self, subject: &Subject<'_>) -> bool {
-        subject
-            .unit
-            .is_some_and(|unit| self.matching.names_unit(unit))
+        subject.unit.is_some_and(|unit| self.matching.names_unit(unit))
     }
 }
 
@@ -77,15 +74,10 @@ impl Policy {
     /// stands before it and names the unit, without any of `*?[`, goes before it: an admin's
     /// `unit: "*"` never restarts the message bus.
     pub fn decide<'p>(&'p self, subject: &Subject<'_>) -> Decision<'p> {
-        let guard = self
-            .rules
-            .iter()
-            .position(|rule| rule.protect && rule.matches(subject));
+        let guard = self.rules.iter().position(|rule| rule.protect && rule.matches(subject));
         let decides = match guard {
             Some(guard) => {
-                let named = self.rules[..guard]
-                    .iter()
-                    .position(|rule| rule.names(subject) && rule.matches(subject));
+                let named = self.rules[..guard].iter().position(|rule| rule.names(subject) && rule.matches(subject));
                 Some(named.unwrap_or(guard))
             }
             None => self.rules.iter().position(|rule| rule.matches(subject)),
@@ -95,32 +87,18 @@ impl Policy {
         Decision {
             rule,
             ladder: rule.map_or(&self.defaults.ladder, |rule| &rule.ladder),
-            source: rule.map_or(self.defaults.ladder_source.as_ref(), |rule| {
-                Some(&rule.source)
-            }),
+            source: rule.map_or(self.defaults.ladder_source.as_ref(), |rule| Some(&rule.source)),
             why_not: why_not(before, guard.map(|guard| &self.rules[guard]), subject),
         }
     }
 }
 
-fn why_not<'p>(
-    before: &'p [Rule],
-    guard: Option<&'p Rule>,
-    subject: &Subject<'_>,
-) -> Vec<Passed<'p>> {
+fn why_not<'p>(before: &'p [Rule], guard: Option<&'p Rule>, subject: &Subject<'_>) -> Vec<Passed<'p>> {
     let why = |rule: &'p Rule| match (rule.matching.mismatch(subject), guard) {
         (Some(mismatch), _) => Some(WhyNot::Mismatch(mismatch)),
         (None, Some(guard)) => Some(WhyNot::Protected(guard)),
         // The first rule that matches without a guard is the deciding one, and not before it.
         (None, None) => None,
     };
-    before
-        .iter()
-        .filter_map(|rule| {
-            Some(Passed {
-                rule,
-                why: why(rule)?,
-            })
-        })
-        .collect()
+    before.iter().filter_map(|rule| Some(Passed { rule, why: why(rule)? })).collect()
 }

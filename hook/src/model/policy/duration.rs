@@ -25,10 +25,7 @@ pub fn print(duration: Duration) -> String {
     if millis == 0 {
         return "0s".to_owned();
     }
-    let (unit, size) = UNITS
-        .iter()
-        .find(|(_, size)| millis % size == 0)
-        .unwrap_or(&("ms", 1));
+    let (unit, size) = UNITS.iter().find(|(_, size)| millis % size == 0).unwrap_or(&("ms", 1));
     format!("{}{unit}", millis / size)
 }
 

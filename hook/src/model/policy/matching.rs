@@ -127,15 +127,11 @@ pub enum Condition {
 }
 
 fn any_name(patterns: &[NamePattern], names: &[&str]) -> bool {
-    names
-        .iter()
-        .any(|name| patterns.iter().any(|pattern| pattern.matches(name)))
+    names.iter().any(|name| patterns.iter().any(|pattern| pattern.matches(name)))
 }
 
 fn any_path(patterns: &[PathPattern], paths: &[&Path]) -> bool {
-    paths
-        .iter()
-        .any(|path| patterns.iter().any(|pattern| pattern.matches(path)))
+    paths.iter().any(|path| patterns.iter().any(|pattern| pattern.matches(path)))
 }
 
 fn any_word<T: PartialEq>(asked: &[T], found: &[T]) -> bool {
@@ -168,9 +164,7 @@ impl Condition {
             | Condition::User(names)
             | Condition::Slice(names)
             | Condition::Container(names) => names.iter().map(NamePattern::as_str).collect(),
-            Condition::Exe(paths) | Condition::Path(paths) => {
-                paths.iter().map(PathPattern::as_str).collect()
-            }
+            Condition::Exe(paths) | Condition::Path(paths) => paths.iter().map(PathPattern::as_str).collect(),
             Condition::Owner(words) => words.iter().map(|word| word.word()).collect(),
             Condition::Cause(words) => words.iter().map(|word| word.word()).collect(),
             Condition::Method(words) => words.iter().map(|word| word.word()).collect(),
@@ -225,17 +219,14 @@ impl Match {
         if let Some(failed) = self.must.iter().find(|condition| !condition.holds(subject)) {
             return Some(Mismatch::Key(failed));
         }
-        let excluded =
-            !self.not.is_empty() && self.not.iter().all(|condition| condition.holds(subject));
+        let excluded = !self.not.is_empty() && self.not.iter().all(|condition| condition.holds(subject));
         excluded.then_some(Mismatch::Excluded(&self.not))
     }
 
     /// Whether a `unit` entry without any of `*?[` names this unit.
     pub fn names_unit(&self, unit: &str) -> bool {
         self.must.iter().any(|condition| match condition {
-            Condition::Unit(names) => names
-                .iter()
-                .any(|name| name.is_literal() && name.matches(unit)),
+            Condition::Unit(names) => names.iter().any(|name| name.is_literal() && name.matches(unit)),
             Condition::Exe(_)
             | Condition::Path(_)
             | Condition::Package(_)

@@ -47,9 +47,7 @@ impl Input {
                 let Layer { file, fragment } = layer;
                 here.extend(fragment.rules.into_iter().map(|rule| (file.clone(), rule)));
             }
-            here.retain(|(_, rule)| {
-                rule.name.is_none() || !rules.iter().any(|(_, higher)| higher.name == rule.name)
-            });
+            here.retain(|(_, rule)| rule.name.is_none() || !rules.iter().any(|(_, higher)| higher.name == rule.name));
             rules.append(&mut here);
         }
         Input { rules, ..input }
@@ -59,10 +57,7 @@ impl Input {
         let above = &layer.fragment.defaults;
         let defaults = &mut self.defaults;
         if let Some((_, line)) = &above.ladder {
-            self.ladder_source = Some(Source {
-                file: layer.file.clone(),
-                line: *line,
-            });
+            self.ladder_source = Some(Source { file: layer.file.clone(), line: *line });
             defaults.ladder = above.ladder.clone();
         }
         defaults.when = above.when.or(defaults.when);
@@ -85,36 +80,19 @@ impl Input {
             quiet: said.quiet.unwrap_or(open.quiet),
             max_parallel: said.max_parallel.unwrap_or(open.max_parallel),
         };
-        let rules = self
-            .rules
-            .into_iter()
-            .map(|(file, rule)| settle_rule(file, rule))
-            .collect();
+        let rules = self.rules.into_iter().map(|(file, rule)| settle_rule(file, rule)).collect();
         Policy { defaults, rules }
     }
 }
 
 fn settle_rule(file: PathBuf, rule: RuleFragment) -> Rule {
-    let RuleFragment {
-        line,
-        name,
-        matching,
-        ladder,
-        protect,
-    } = rule;
+    let RuleFragment { line, name, matching, ladder, protect } = rule;
     let name = name.unwrap_or_else(|| format!("{}:{line}", file_name(&file)));
-    Rule {
-        name,
-        source: Source { file, line },
-        matching,
-        ladder,
-        protect,
-    }
+    Rule { name, source: Source { file, line }, matching, ladder, protect }
 }
 
 fn file_name(file: &Path) -> String {
-    file.file_name()
-        .map_or_else(|| escape_path(file), |name| escape_path(Path::new(name)))
+    file.file_name().map_or_else(|| escape_path(file), |name| escape_path(Path::new(name)))
 }
 
 impl Layer {
@@ -162,9 +140,7 @@ pub fn doubts(tiers: &[Tier]) -> Vec<String> {
 /// Rules of a file that no owner gets to, because one before them takes every owner.
 fn unreachable(layer: &Layer) -> Option<String> {
     let rules = &layer.fragment.rules;
-    let takes_all = rules
-        .iter()
-        .position(|rule| rule.matching.is_everything())?;
+    let takes_all = rules.iter().position(|rule| rule.matching.is_everything())?;
     // A protecting rule is looked at before, wherever it stands.
     let next = rules[takes_all + 1..].iter().find(|rule| !rule.protect)?;
     Some(format!(

@@ -25,28 +25,17 @@ pub struct Problem {
 impl Problem {
     /// A problem at a place.
     pub fn at(place: Place, message: impl Into<String>) -> Problem {
-        Problem {
-            place: Some(place),
-            message: message.into(),
-            hint: None,
-        }
+        Problem { place: Some(place), message: message.into(), hint: None }
     }
 
     /// A problem of the whole file.
     pub fn of_file(message: impl Into<String>) -> Problem {
-        Problem {
-            place: None,
-            message: message.into(),
-            hint: None,
-        }
+        Problem { place: None, message: message.into(), hint: None }
     }
 
     /// Adds what would be right.
     pub fn hint(self, hint: impl Into<String>) -> Problem {
-        Problem {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Problem { hint: Some(hint.into()), ..self }
     }
 }
 
@@ -102,9 +91,6 @@ impl Value {
 impl Node {
     /// That another type is expected here.
     pub fn unexpected(&self, expected: &str) -> Problem {
-        Problem::at(
-            self.place,
-            format!("expected {expected}, found {}", self.value.noun()),
-        )
+        Problem::at(self.place, format!("expected {expected}, found {}", self.value.noun()))
     }
 }

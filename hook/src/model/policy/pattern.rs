@@ -77,11 +77,8 @@ impl NamePattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern(glob::Pattern);
 
-const IN_ONE_FOLDER: glob::MatchOptions = glob::MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: false,
-};
+const IN_ONE_FOLDER: glob::MatchOptions =
+    glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 impl PathPattern {
     /// Reads a pattern of `*`, `**`, `?` and `[…]`.
@@ -98,11 +95,7 @@ impl PathPattern {
         // On the printed form: `glob::Pattern::matches_path` answers "no" for every non-UTF-8
         // path, which would let a file name escape an `ignore` rule.
         let printed = text::escape_path(path);
-        let asked = if self.as_str().contains('/') {
-            printed.as_str()
-        } else {
-            printed.rsplit('/').next().unwrap_or_default()
-        };
+        let asked = if self.as_str().contains('/') { printed.as_str() } else { printed.rsplit('/').next().unwrap_or_default() };
         self.0.matches_with(asked, IN_ONE_FOLDER)
     }
 
@@ -144,11 +137,7 @@ mod tests {
             ("/usr/lib/**", "/usr/lib/libz.so.1", true),
             ("/usr/lib/**", "/usr/lib/x86_64-linux-gnu/a/libz.so.1", true),
             ("/usr/lib/**", "/usr/libexec/a", false),
-            (
-                "/usr/lib/**/libz.so*",
-                "/usr/lib/x86_64-linux-gnu/libz.so.1",
-                true,
-            ),
+            ("/usr/lib/**/libz.so*", "/usr/lib/x86_64-linux-gnu/libz.so.1", true),
             ("/usr/lib/**/libz.so*", "/usr/lib/libz.so.1", true),
             ("**/nginx", "/usr/sbin/nginx", true),
             ("/opt/*/bin/x", "/opt/app/bin/x", true),
@@ -170,42 +159,22 @@ mod tests {
     fn a_name_that_is_not_text_does_not_escape_its_pattern() {
         let path = path_of(b"/opt/app/\xff\n");
         assert!(PathPattern::new("/opt/app/*").unwrap().matches(&path));
-        assert!(PathPattern::new(r"/opt/app/\xff\x0a")
-            .unwrap()
-            .matches(&path));
+        assert!(PathPattern::new(r"/opt/app/\xff\x0a").unwrap().matches(&path));
     }
 
     #[test]
     fn what_matches_nothing_is_no_pattern() {
-        for (pattern, expected) in [
-            ("", PatternError::Empty),
-            ("usr/lib/*", PatternError::Relative),
-            ("*/lib", PatternError::Relative),
-        ] {
+        for (pattern, expected) in [("", PatternError::Empty), ("usr/lib/*", PatternError::Relative), ("*/lib", PatternError::Relative)] {
             assert_eq!(PathPattern::new(pattern), Err(expected));
         }
-        assert_eq!(
-            NamePattern::new(&"a".repeat(2000)),
-            Err(PatternError::TooLong)
-        );
-        assert!(matches!(
-            NamePattern::new("a**b"),
-            Err(PatternError::Syntax(_))
-        ));
-        assert!(matches!(
-            NamePattern::new("a[b"),
-            Err(PatternError::Syntax(_))
-        ));
+        assert_eq!(NamePattern::new(&"a".repeat(2000)), Err(PatternError::TooLong));
+        assert!(matches!(NamePattern::new("a**b"), Err(PatternError::Syntax(_))));
+        assert!(matches!(NamePattern::new("a[b"), Err(PatternError::Syntax(_))));
     }
 
     #[test]
     fn a_literal_is_a_name() {
-        for (pattern, expected) in [
-            ("a.service", true),
-            ("a@*", false),
-            ("a?", false),
-            ("[a]", false),
-        ] {
+        for (pattern, expected) in [("a.service", true), ("a@*", false), ("a?", false), ("[a]", false)] {
             assert_eq!(NamePattern::new(pattern).unwrap().is_literal(), expected);
         }
     }

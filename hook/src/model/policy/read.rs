@@ -19,8 +19,7 @@ pub const VERSION: &str = "1";
 const WAITS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 
 /// Bounds of `deadline`: a D-Bus call needs some milliseconds, an upgrade must end the same day.
-const DEADLINES: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+const DEADLINES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
 
 /// Bounds of `max_parallel`.
 const PARALLEL: RangeInclusive<usize> = 1..=1024;
@@ -77,12 +76,7 @@ impl Reader {
     }
 
     /// The known keys of a map with their values.
-    fn entries<'n, K: FromStr>(
-        &mut self,
-        node: &'n Node,
-        expected: &str,
-        words: &[&str],
-    ) -> Vec<(K, &'n Key, &'n Node)> {
+    fn entries<'n, K: FromStr>(&mut self, node: &'n Node, expected: &str, words: &[&str]) -> Vec<(K, &'n Key, &'n Node)> {
         let Value::Map(entries) = &node.value else {
             self.problem(node.unexpected(expected));
             return Vec::new();
@@ -119,8 +113,7 @@ impl Reader {
         match &node.value {
             Value::Number(number) if number == VERSION => {}
             Value::Number(number) => self.problem(
-                Problem::at(node.place, format!("version {number} is not supported"))
-                    .hint(format!("this reexec reads version {VERSION}")),
+                Problem::at(node.place, format!("version {number} is not supported")).hint(format!("this reexec reads version {VERSION}")),
             ),
             _ => self.problem(node.unexpected("the number 1")),
         }
@@ -163,11 +156,7 @@ impl Reader {
         let mut ladder = None;
         let mut protect = Some(false);
         let told = self.problems.len();
-        let entries = self.entries(
-            node,
-            "a rule: a map of name, match and action",
-            RuleKey::WORDS,
-        );
+        let entries = self.entries(node, "a rule: a map of name, match and action", RuleKey::WORDS);
         let has_action = entries.iter().any(|(key, _, _)| *key == RuleKey::Action);
         for (key, _, value) in entries {
             match key {
@@ -178,18 +167,9 @@ impl Reader {
             }
         }
         if !has_action && self.problems.len() == told {
-            self.problem(
-                Problem::at(node.place, "a rule without an action")
-                    .hint(one_of("action", Action::WORDS)),
-            );
+            self.problem(Problem::at(node.place, "a rule without an action").hint(one_of("action", Action::WORDS)));
         }
-        Some(RuleFragment {
-            line: node.place.line,
-            name,
-            matching: matching?,
-            ladder: ladder?,
-            protect: protect?,
-        })
+        Some(RuleFragment { line: node.place.line, name, matching: matching?, ladder: ladder?, protect: protect? })
     }
 
     fn name(&mut self, node: &Node, names: &mut Vec<(String, usize)>) -> Option<String> {
@@ -199,17 +179,12 @@ impl Reader {
         };
         let faulty = name.trim().is_empty() || name.chars().any(char::is_control);
         if faulty || name.chars().count() > MAX_NAME_CHARS {
-            self.problem(
-                Problem::at(node.place, "not a name for a rule")
-                    .hint(format!("1 to {MAX_NAME_CHARS} characters on one line")),
-            );
+            self.problem(Problem::at(node.place, "not a name for a rule").hint(format!("1 to {MAX_NAME_CHARS} characters on one line")));
             return None;
         }
         if let Some((_, line)) = names.iter().find(|(other, _)| other == name) {
             let message = format!("two rules are named \"{}\"", escape(name.as_bytes()));
-            self.problem(
-                Problem::at(node.place, message).hint(format!("the first is on line {line}")),
-            );
+            self.problem(Problem::at(node.place, message).hint(format!("the first is on line {line}")));
             return None;
         }
         names.push((name.clone(), node.place.line));
@@ -218,40 +193,23 @@ impl Reader {
 
     fn matching(&mut self, node: &Node) -> Option<Match> {
         if node.value == Value::Null {
-            self.problem(
-                Problem::at(node.place, "nothing to match").hint("`match: {}` takes every owner"),
-            );
+            self.problem(Problem::at(node.place, "nothing to match").hint("`match: {}` takes every owner"));
             return None;
         }
         let Value::Map(entries) = &node.value else {
             self.problem(node.unexpected("a map of what to match"));
             return None;
         };
-        let (not, must): (Vec<_>, Vec<_>) = entries
-            .iter()
-            .cloned()
-            .partition(|(key, _)| key.text == "not");
-        let must = self.conditions(&Node {
-            place: node.place,
-            value: Value::Map(must),
-        });
-        let not = not
-            .first()
-            .map(|(_, value)| self.exclusion(value))
-            .unwrap_or(Some(Vec::new()));
-        Some(Match {
-            must: must?,
-            not: not?,
-        })
+        let (not, must): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|(key, _)| key.text == "not");
+        let must = self.conditions(&Node { place: node.place, value: Value::Map(must) });
+        let not = not.first().map(|(_, value)| self.exclusion(value)).unwrap_or(Some(Vec::new()));
+        Some(Match { must: must?, not: not? })
     }
 
     fn exclusion(&mut self, node: &Node) -> Option<Vec<Condition>> {
         let conditions = self.conditions(node)?;
         if conditions.is_empty() {
-            self.problem(
-                Problem::at(node.place, "an empty `not` excludes every owner")
-                    .hint("leave it out, or say what to exclude"),
-            );
+            self.problem(Problem::at(node.place, "an empty `not` excludes every owner").hint("leave it out, or say what to exclude"));
             return None;
         }
         Some(conditions)
@@ -284,17 +242,10 @@ impl Reader {
     }
 
     /// One value or a list of values; `None` where one of them could not be read.
-    fn one_or_list<T>(
-        &mut self,
-        node: &Node,
-        mut read: impl FnMut(&mut Reader, &Node) -> Option<T>,
-    ) -> Option<Vec<T>> {
+    fn one_or_list<T>(&mut self, node: &Node, mut read: impl FnMut(&mut Reader, &Node) -> Option<T>) -> Option<Vec<T>> {
         let nodes = match &node.value {
             Value::List(nodes) if nodes.is_empty() => {
-                self.problem(
-                    Problem::at(node.place, "an empty list matches nothing")
-                        .hint("leave the key out, or say what to match"),
-                );
+                self.problem(Problem::at(node.place, "an empty list matches nothing").hint("leave the key out, or say what to match"));
                 return None;
             }
             Value::List(nodes) => nodes.as_slice(),
@@ -308,9 +259,7 @@ impl Reader {
     fn names(&mut self, key: MatchKey, node: &Node) -> Option<Vec<NamePattern>> {
         self.one_or_list(node, |reader, node| match &node.value {
             Value::Text(text) => reader.pattern(node, NamePattern::new(text)),
-            Value::Number(number) if key == MatchKey::User => {
-                reader.pattern(node, NamePattern::new(number))
-            }
+            Value::Number(number) if key == MatchKey::User => reader.pattern(node, NamePattern::new(number)),
             Value::Number(_) | Value::Bool(_) => {
                 reader.problem(node.unexpected("a pattern").hint("put it in quotes"));
                 None
@@ -338,11 +287,8 @@ impl Reader {
             Err(error) => {
                 let problem = Problem::at(node.place, format!("not a pattern: {error}"));
                 self.problem(match error {
-                    PatternError::Relative => problem
-                        .hint("begin with / or **/, or leave out every / to match file names"),
-                    PatternError::Empty | PatternError::TooLong | PatternError::Syntax(_) => {
-                        problem
-                    }
+                    PatternError::Relative => problem.hint("begin with / or **/, or leave out every / to match file names"),
+                    PatternError::Empty | PatternError::TooLong | PatternError::Syntax(_) => problem,
                 });
                 None
             }
@@ -381,15 +327,14 @@ impl Reader {
             Ok(ladder) => Some(ladder),
             Err(error) => {
                 let problem = match error {
-                    LadderError::Empty => Problem::at(node.place, "an empty list of actions")
-                        .hint("`report` says it and leaves the owner alone"),
+                    LadderError::Empty => {
+                        Problem::at(node.place, "an empty list of actions").hint("`report` says it and leaves the owner alone")
+                    }
                     LadderError::Twice(index) => {
-                        Problem::at(nodes[index].place, "the same action twice")
-                            .hint("each step of a ladder is tried once")
+                        Problem::at(nodes[index].place, "the same action twice").hint("each step of a ladder is tried once")
                     }
                     LadderError::IgnoreAndMore(index) => {
-                        Problem::at(nodes[index].place, "`ignore` beside other actions")
-                            .hint("it stands alone")
+                        Problem::at(nodes[index].place, "`ignore` beside other actions").hint("it stands alone")
                     }
                 };
                 self.problem(problem);
@@ -403,10 +348,7 @@ impl Reader {
             Value::Text(word) => (word, node.place),
             Value::Map(entries) if entries.len() == 1 => (&entries[0].0.text, entries[0].0.place),
             _ => {
-                self.problem(
-                    node.unexpected("an action or a list of actions")
-                        .hint(one_of("", Action::WORDS)),
-                );
+                self.problem(node.unexpected("an action or a list of actions").hint(one_of("", Action::WORDS)));
                 return None;
             }
         };
@@ -448,21 +390,17 @@ impl Reader {
         let problem = match &node.value {
             Value::Text(text) => match duration::parse(text) {
                 Some(duration) if bounds.contains(&duration) => return Some(duration),
-                Some(_) => {
-                    Problem::at(node.place, format!("{text} is out of bounds")).hint(format!(
-                        "from {} to {}",
-                        duration::print(*bounds.start()),
-                        duration::print(*bounds.end())
-                    ))
-                }
+                Some(_) => Problem::at(node.place, format!("{text} is out of bounds")).hint(format!(
+                    "from {} to {}",
+                    duration::print(*bounds.start()),
+                    duration::print(*bounds.end())
+                )),
                 None => {
                     let printed = escape(text.as_bytes());
                     Problem::at(node.place, format!("not a duration: \"{printed}\"")).hint(FORMS)
                 }
             },
-            Value::Number(number) => {
-                Problem::at(node.place, format!("{number} has no unit")).hint(FORMS)
-            }
+            Value::Number(number) => Problem::at(node.place, format!("{number} has no unit")).hint(FORMS),
             _ => node.unexpected("a duration").hint(FORMS),
         };
         self.problem(problem);

@@ -32,11 +32,7 @@ pub(super) struct Marked {
 impl Marked {
     fn scalar(place: Place, text: String) -> Marked {
         let weight = VALUE_WEIGHT + text.len();
-        Marked {
-            place,
-            shape: Shape::Scalar(text),
-            weight,
-        }
+        Marked { place, shape: Shape::Scalar(text), weight }
     }
 }
 
@@ -105,11 +101,7 @@ enum Content {
 
 impl Content {
     fn map() -> Content {
-        Content::Map {
-            entries: Vec::new(),
-            lines: HashMap::new(),
-            key: None,
-        }
+        Content::Map { entries: Vec::new(), lines: HashMap::new(), key: None }
     }
 }
 
@@ -121,8 +113,7 @@ impl Builder {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(Problem::at(place, "a second document")
-                        .hint("a policy file is one document"));
+                    return Err(Problem::at(place, "a second document").hint("a policy file is one document"));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -151,49 +142,28 @@ impl Builder {
 
     fn refuse_tag(&mut self, is_tagged: bool, place: Place) {
         if is_tagged {
-            self.problems.push(
-                Problem::at(place, "a tag").hint("`!` tags are not taken; quote a text with !"),
-            );
+            self.problems.push(Problem::at(place, "a tag").hint("`!` tags are not taken; quote a text with !"));
         }
     }
 
     fn is_key_next(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Open {
-                content: Content::Map { key: None, .. },
-                ..
-            })
-        )
+        matches!(self.open.last(), Some(Open { content: Content::Map { key: None, .. }, .. }))
     }
 
-    fn key(
-        &mut self,
-        text: &str,
-        style: ScalarStyle,
-        anchor: usize,
-        place: Place,
-    ) -> Result<(), Problem> {
+    fn key(&mut self, text: &str, style: ScalarStyle, anchor: usize, place: Place) -> Result<(), Problem> {
         if anchor != 0 {
-            self.anchors
-                .insert(anchor, Marked::scalar(place, text.to_owned()));
+            self.anchors.insert(anchor, Marked::scalar(place, text.to_owned()));
         }
         if text == "<<" && style == ScalarStyle::Plain {
             let problem = Problem::at(place, "a merge key (<<)");
-            self.problems
-                .push(problem.hint("not taken: write the keys out"));
+            self.problems.push(problem.hint("not taken: write the keys out"));
         }
-        let Some(Open {
-            content: Content::Map { lines, key, .. },
-            ..
-        }) = self.open.last_mut()
-        else {
+        let Some(Open { content: Content::Map { lines, key, .. }, .. }) = self.open.last_mut() else {
             return Ok(());
         };
         if let Some(line) = lines.insert(text.to_owned(), place.line) {
             let message = format!("key \"{}\" stands twice", shortened(text));
-            self.problems
-                .push(Problem::at(place, message).hint(format!("the first is on line {line}")));
+            self.problems.push(Problem::at(place, message).hint(format!("the first is on line {line}")));
         }
         *key = Some((text.to_owned(), place));
         self.count(VALUE_WEIGHT + text.len(), place)
@@ -204,42 +174,21 @@ impl Builder {
             return Err(Problem::at(place, "a key that is a list or a map"));
         }
         if self.open.len() == MAX_DEPTH {
-            return Err(Problem::at(
-                place,
-                format!("nested more than {MAX_DEPTH} levels deep"),
-            ));
+            return Err(Problem::at(place, format!("nested more than {MAX_DEPTH} levels deep")));
         }
-        self.open.push(Open {
-            place,
-            anchor,
-            weight: VALUE_WEIGHT,
-            content,
-        });
+        self.open.push(Open { place, anchor, weight: VALUE_WEIGHT, content });
         self.count(VALUE_WEIGHT, place)
     }
 
     fn close(&mut self) {
-        let Some(Open {
-            place,
-            anchor,
-            weight,
-            content,
-        }) = self.open.pop()
-        else {
+        let Some(Open { place, anchor, weight, content }) = self.open.pop() else {
             return;
         };
         let shape = match content {
             Content::List(entries) => Shape::List(entries),
             Content::Map { entries, .. } => Shape::Map(entries),
         };
-        self.done(
-            Marked {
-                place,
-                shape,
-                weight,
-            },
-            anchor,
-        );
+        self.done(Marked { place, shape, weight }, anchor);
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> Result<(), Problem> {
@@ -255,10 +204,7 @@ impl Builder {
             return Err(too_much(place));
         }
         if self.open.len() + depth(target) > MAX_DEPTH {
-            return Err(Problem::at(
-                place,
-                format!("nested more than {MAX_DEPTH} levels deep"),
-            ));
+            return Err(Problem::at(place, format!("nested more than {MAX_DEPTH} levels deep")));
         }
         let target = target.clone();
         self.done(target, 0);
@@ -303,28 +249,14 @@ fn depth(value: &Marked) -> usize {
     match &value.shape {
         Shape::Scalar(_) => 1,
         Shape::List(entries) => 1 + entries.iter().map(depth).max().unwrap_or(0),
-        Shape::Map(entries) => {
-            1 + entries
-                .iter()
-                .map(|(_, _, value)| depth(value))
-                .max()
-                .unwrap_or(0)
-        }
+        Shape::Map(entries) => 1 + entries.iter().map(|(_, _, value)| depth(value)).max().unwrap_or(0),
     }
 }
 
 fn place_of(span: Span) -> Place {
     let (start, end) = (span.start, span.end);
-    let width = if end.line() == start.line() {
-        end.col().saturating_sub(start.col())
-    } else {
-        1
-    };
-    Place {
-        line: start.line(),
-        column: start.col() + 1,
-        width: width.max(1),
-    }
+    let width = if end.line() == start.line() { end.col().saturating_sub(start.col()) } else { 1 };
+    Place { line: start.line(), column: start.col() + 1, width: width.max(1) }
 }
 
 /// Characters of a key that are printed: it may be a megabyte.
@@ -349,18 +281,10 @@ pub(super) fn explain_syntax(text: &str, line: usize, column: usize, info: &str)
     if let Some(place) = near.into_iter().find_map(|line| tab_indent(text, line)) {
         return Problem::at(place, "a tab in the indentation").hint("YAML takes spaces only");
     }
-    let place = Place {
-        line: line.max(1),
-        column: column.max(1),
-        width: 1,
-    };
+    let place = Place { line: line.max(1), column: column.max(1), width: 1 };
     let problem = Problem::at(place, format!("not YAML: {}", escape(info.as_bytes())));
-    match line_of(text, line)
-        .and_then(|found| found.find([':', '-', '[', ',']).map(|at| &found[at..]))
-    {
-        Some(rest) if rest.contains(" *") || rest.contains("[*") => {
-            problem.hint("a pattern that begins with * needs quotes")
-        }
+    match line_of(text, line).and_then(|found| found.find([':', '-', '[', ',']).map(|at| &found[at..])) {
+        Some(rest) if rest.contains(" *") || rest.contains("[*") => problem.hint("a pattern that begins with * needs quotes"),
         _ => problem,
     }
 }
@@ -373,9 +297,5 @@ fn tab_indent(text: &str, line: usize) -> Option<Place> {
     let found = line_of(text, line)?;
     let content = found.trim_start_matches([' ', '\t']);
     let tab = found[..found.len() - content.len()].find('\t')?;
-    Some(Place {
-        line,
-        column: tab + 1,
-        width: 1,
-    })
+    Some(Place { line, column: tab + 1, width: 1 })
 }

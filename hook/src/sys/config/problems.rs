@@ -47,11 +47,7 @@ impl Excerpt {
         let text: String = line.chars().skip(skipped).take(SHOWN).map(plain).collect();
         let before = at - skipped;
         let room = text.chars().count().saturating_sub(before).max(1);
-        Excerpt {
-            text: text.trim_end().to_owned(),
-            before,
-            width: place.width.min(room),
-        }
+        Excerpt { text: text.trim_end().to_owned(), before, width: place.width.min(room) }
     }
 }
 
@@ -62,20 +58,12 @@ impl ConfigError {
             let line = text.split('\n').nth(place.line.checked_sub(1)?)?;
             Some(Excerpt::cut(line, place))
         });
-        ConfigError {
-            file: file.to_owned(),
-            problem,
-            excerpt,
-        }
+        ConfigError { file: file.to_owned(), problem, excerpt }
     }
 
     /// A problem of the whole file.
     pub(super) fn of_file(file: &Path, message: impl Into<String>) -> ConfigError {
-        ConfigError {
-            file: file.to_owned(),
-            problem: Problem::of_file(message),
-            excerpt: None,
-        }
+        ConfigError { file: file.to_owned(), problem: Problem::of_file(message), excerpt: None }
     }
 
     /// The problem on one line, for a journal or a summary.
@@ -94,24 +82,13 @@ impl fmt::Display for ConfigError {
         f.write_str(&self.headline())?;
         let hint = self.problem.hint.as_deref().unwrap_or_default();
         let (Some(excerpt), Some(place)) = (&self.excerpt, self.problem.place) else {
-            return if hint.is_empty() {
-                Ok(())
-            } else {
-                write!(f, " ({hint})")
-            };
+            return if hint.is_empty() { Ok(()) } else { write!(f, " ({hint})") };
         };
         let line = place.line.to_string();
         let margin = line.len();
         let carets = "^".repeat(excerpt.width);
         let underline = format!("{}{carets} {hint}", " ".repeat(excerpt.before));
-        write!(
-            f,
-            "\n{:margin$} |\n{line} | {}\n{:margin$} | {}",
-            "",
-            excerpt.text,
-            "",
-            underline.trim_end()
-        )
+        write!(f, "\n{:margin$} |\n{line} | {}\n{:margin$} | {}", "", excerpt.text, "", underline.trim_end())
     }
 }
 
@@ -129,11 +106,7 @@ impl ConfigErrors {
 
     /// The first problem on one line, and how many more there are.
     pub fn headline(&self) -> String {
-        let first = self
-            .0
-            .first()
-            .map(ConfigError::headline)
-            .unwrap_or_default();
+        let first = self.0.first().map(ConfigError::headline).unwrap_or_default();
         match self.0.len().saturating_sub(1) {
             0 => first,
             more => format!("{first} (and {more} more)"),

@@ -25,11 +25,7 @@ pub(super) enum Found {
 }
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const READ: OFlags = OFlags::RDONLY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// Reads `path`, which lies below `root`, if nobody but its owner can have written it.
 pub(super) fn read(root: &Path, path: &Path) -> Result<Found, String> {
@@ -76,8 +72,7 @@ pub(super) fn read_named(path: &Path) -> Result<Vec<u8>, String> {
     let look = OFlags::PATH | OFlags::CLOEXEC;
     let looked = openat(CWD, path, look, Mode::empty()).map_err(|error| error.to_string())?;
     regular(&stat(looked.as_fd())?)?;
-    let opened = openat(CWD, path, READ.difference(OFlags::NOFOLLOW), Mode::empty())
-        .map_err(|error| error.to_string())?;
+    let opened = openat(CWD, path, READ.difference(OFlags::NOFOLLOW), Mode::empty()).map_err(|error| error.to_string())?;
     let found = stat(opened.as_fd())?;
     regular(&found)?;
     unwritable(&found)?;
@@ -86,9 +81,7 @@ pub(super) fn read_named(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Opens a folder step by step, each of them trusted and none a link.
 fn open_folder(root: &Path, folder: &Path) -> Result<Option<OwnedFd>, String> {
-    let below = folder
-        .strip_prefix(root)
-        .map_err(|_| format!("not below {}", escape_path(root)))?;
+    let below = folder.strip_prefix(root).map_err(|_| format!("not below {}", escape_path(root)))?;
     let look = LOOK.difference(OFlags::NOFOLLOW) | OFlags::DIRECTORY;
     let mut here = match openat(CWD, root, look, Mode::empty()) {
         Ok(opened) => opened,

@@ -41,10 +41,8 @@ fn close_inherited() {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
         return;
     };
-    let numbers: Vec<i32> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > 2)
-        .collect();
+    let numbers: Vec<i32> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(|number| *number > 2).collect();
     for number in numbers {
         // SAFETY: nothing in this process owns a descriptor yet, except the three standard ones.
         // The list's own, closed above, is closed once more in vain.
@@ -73,11 +71,7 @@ fn serve() -> std::io::Result<()> {
 
 fn answer(channel: &mut File, library: &Library, request: &Request) -> std::io::Result<()> {
     for question in &request.questions {
-        send(
-            channel,
-            Frame::Stage,
-            &[stage_byte(Stage::Asking(question.function()))],
-        )?;
+        send(channel, Frame::Stage, &[stage_byte(Stage::Asking(question.function()))])?;
         let payload = library.ask(question).unwrap_or_else(|error| {
             let mut payload = vec![record::FAILURE];
             put_error(&mut payload, &error);

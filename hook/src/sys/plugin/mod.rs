@@ -41,10 +41,7 @@ impl Default for Plugins {
 impl Plugins {
     /// Plugins in these folders; of two with one name the first is taken.
     pub fn new(folders: Vec<PathBuf>) -> Plugins {
-        Plugins {
-            folders,
-            program: PathBuf::from("/proc/self/exe"),
-        }
+        Plugins { folders, program: PathBuf::from("/proc/self/exe") }
     }
 
     /// Starts this program for a plugin's process, not the running one: for tests, whose own
@@ -64,10 +61,7 @@ impl Plugins {
                 Err(error) => return Err(error),
             }
         }
-        Err(PluginError::NotFound {
-            name: manager.to_owned(),
-            folders: self.folders.clone(),
-        })
+        Err(PluginError::NotFound { name: manager.to_owned(), folders: self.folders.clone() })
     }
 
     /// All plugins that are installed, by name.
@@ -78,10 +72,7 @@ impl Plugins {
             match names_in(folder) {
                 Ok(found) => names.extend(found),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => errors.push(Err(PluginError::Untrusted {
-                    file: folder.clone(),
-                    why: format!("cannot be listed: {error}"),
-                })),
+                Err(error) => errors.push(Err(PluginError::Untrusted { file: folder.clone(), why: format!("cannot be listed: {error}") })),
             }
         }
         names.sort();
@@ -91,12 +82,7 @@ impl Plugins {
     }
 
     fn plugin(&self, folder: &Path, name: &str) -> Plugin {
-        Plugin {
-            name: name.to_owned(),
-            folder: folder.to_owned(),
-            file: trust::file_of(folder, name),
-            program: self.program.clone(),
-        }
+        Plugin { name: name.to_owned(), folder: folder.to_owned(), file: trust::file_of(folder, name), program: self.program.clone() }
     }
 }
 
@@ -268,27 +254,14 @@ impl Plugin {
     }
 
     /// The exact files of these packages, as the database lists them now.
-    pub fn expand(
-        &self,
-        root: &Path,
-        packages: &[String],
-        deadline: Duration,
-    ) -> Result<Reading, PluginError> {
+    pub fn expand(&self, root: &Path, packages: &[String], deadline: Duration) -> Result<Reading, PluginError> {
         let (root, packages) = (root.to_owned(), packages.to_vec());
         self.reading(Question::Expand { root, packages }, deadline)
     }
 
     /// Who owns each of the paths.
-    pub fn owners(
-        &self,
-        root: &Path,
-        paths: &[&Path],
-        deadline: Duration,
-    ) -> Result<Vec<Option<Ownership>>, PluginError> {
-        let (root, paths) = (
-            root.to_owned(),
-            paths.iter().map(|path| path.into()).collect(),
-        );
+    pub fn owners(&self, root: &Path, paths: &[&Path], deadline: Duration) -> Result<Vec<Option<Ownership>>, PluginError> {
+        let (root, paths) = (root.to_owned(), paths.iter().map(|path| path.into()).collect());
         match self.one(Question::Owners { root, paths }, deadline)? {
             Answer::Owners(owners) => Ok(owners),
             Answer::Reading(_) | Answer::Busy(_) => Err(self.unparsed(Function::Owners)),
@@ -297,12 +270,7 @@ impl Plugin {
 
     /// Whether packages are being changed now.
     pub fn busy(&self, root: &Path, deadline: Duration) -> Result<Busy, PluginError> {
-        match self.one(
-            Question::Busy {
-                root: root.to_owned(),
-            },
-            deadline,
-        )? {
+        match self.one(Question::Busy { root: root.to_owned() }, deadline)? {
             Answer::Busy(busy) => Ok(busy),
             Answer::Reading(_) | Answer::Owners(_) => Err(self.unparsed(Function::Busy)),
         }
@@ -310,11 +278,7 @@ impl Plugin {
 
     /// Asks several questions in one process: an answer or an error for each, in order. The outer
     /// error means that the plugin could not be asked to the end, and nothing it said counts.
-    pub fn ask(
-        &self,
-        questions: Vec<Question>,
-        deadline: Duration,
-    ) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
+    pub fn ask(&self, questions: Vec<Question>, deadline: Duration) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
         ask::ask(self, questions, deadline)
     }
 
@@ -329,18 +293,11 @@ impl Plugin {
     fn one(&self, question: Question, deadline: Duration) -> Result<Answer, PluginError> {
         let function = question.function();
         let answers = self.ask(vec![question], deadline)?;
-        answers
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| Err(self.unparsed(function)))
+        answers.into_iter().next().unwrap_or_else(|| Err(self.unparsed(function)))
     }
 
     fn unparsed(&self, function: Function) -> PluginError {
         let why = "its answer cannot be parsed".to_owned();
-        PluginError::Garbage {
-            file: self.file.clone(),
-            function,
-            why,
-        }
+        PluginError::Garbage { file: self.file.clone(), function, why }
     }
 }
