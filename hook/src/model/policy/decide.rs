@@ -124,3 +124,6 @@ fn why_not<'p>(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -428,7 +428,7 @@ impl Reader {
         if let Value::Bool(truth) = node.value {
             return Some(truth);
         }
-        self.problem(node.unexpected("true or false"));
+        self.problem(node.unexpected("true or false").hint("write true or false"));
         None
     }
 
