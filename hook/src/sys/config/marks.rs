@@ -11,6 +11,9 @@ use std::collections::HashMap;
 /// A policy is five levels deep; this leaves room and keeps every recursion shallow.
 const MAX_DEPTH: usize = 32;
 
+/// What the parser says of brackets nested deeper than it goes itself: it looks far ahead.
+const FLOW_LIMIT: &str = "recursion limit exceeded";
+
 /// Bytes of text in a file with its aliases written out, and [`VALUE_WEIGHT`] for each value.
 const MAX_WEIGHT: usize = 4 << 20;
 
@@ -204,10 +207,7 @@ impl Builder {
             return Err(Problem::at(place, "a key that is a list or a map"));
         }
         if self.open.len() == MAX_DEPTH {
-            return Err(Problem::at(
-                place,
-                format!("nested more than {MAX_DEPTH} levels deep"),
-            ));
+            return Err(too_deep(place));
         }
         self.open.push(Open {
             place,
@@ -255,10 +255,7 @@ impl Builder {
             return Err(too_much(place));
         }
         if self.open.len() + depth(target) > MAX_DEPTH {
-            return Err(Problem::at(
-                place,
-                format!("nested more than {MAX_DEPTH} levels deep"),
-            ));
+            return Err(too_deep(place));
         }
         let target = target.clone();
         self.done(target, 0);
@@ -297,6 +294,10 @@ impl Builder {
 
 fn too_much(place: Place) -> Problem {
     Problem::at(place, "too much in one file").hint("its aliases, written out, are counted too")
+}
+
+fn too_deep(place: Place) -> Problem {
+    Problem::at(place, format!("nested more than {MAX_DEPTH} levels deep"))
 }
 
 fn depth(value: &Marked) -> usize {
@@ -340,6 +341,14 @@ fn shortened(text: &str) -> String {
 
 fn syntax(text: &str, error: &ScanError) -> Problem {
     let mark = error.marker();
+    if error.info() == FLOW_LIMIT {
+        let place = Place {
+            line: mark.line(),
+            column: mark.col() + 1,
+            width: 1,
+        };
+        return too_deep(place);
+    }
     explain_syntax(text, mark.line(), mark.col() + 1, error.info())
 }
 
@@ -351,7 +360,7 @@ pub(super) fn explain_syntax(text: &str, line: usize, column: usize, info: &str)
         return Problem::at(place, "a tab in the indentation").hint("YAML takes spaces only");
     }
     let found: Vec<char> = line_of(text, line).unwrap_or_default().chars().collect();
-    let (from, to) = (column.saturating_sub(1), (column + 1).min(found.len()));
+    let (from, to) = (column.saturating_sub(2), (column + 1).min(found.len()));
     if let Some(tab) = (from..to).find(|&index| found[index] == '\t') {
         let place = Place {
             line,
