@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_line_is_read_byte_by_byte() {
-        let text = b"7f0a1c000000-7f0a1c021000 r-xp 00002000 fe:00 1234                       /usr/lib/lib\xff (deleted)\n";
+        let text =
+            b"7f0a1c000000-7f0a1c021000 r-xp 00002000 fe:00 1234                       /usr/lib/lib\xff (deleted)\n";
         let all: Vec<_> = parse_maps(text).collect();
         assert_eq!(
             all,

@@ -89,7 +89,9 @@ pub fn cgroup_path(text: &[u8]) -> Option<&[u8]> {
     let mut found = None;
     for line in text.split(|&byte| byte == b'\n') {
         let mut fields = line.splitn(3, |&byte| byte == b':');
-        let (Some(number), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (Some(number), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
         let unified = number == b"0" && controllers.is_empty();
         if !unified && controllers != b"name=systemd" {
             continue;
@@ -103,7 +105,8 @@ pub fn cgroup_path(text: &[u8]) -> Option<&[u8]> {
 }
 
 fn unit(part: &[u8]) -> Option<Owner> {
-    (is_unit(part, b".service") || is_unit(part, b".scope")).then(|| Owner::new(OwnerKind::Service, &text::escape(part), None))
+    (is_unit(part, b".service") || is_unit(part, b".scope"))
+        .then(|| Owner::new(OwnerKind::Service, &text::escape(part), None))
 }
 
 fn is_unit(part: &[u8], suffix: &[u8]) -> bool {
@@ -132,7 +135,12 @@ fn user(part: &[u8], rest: &[&[u8]], slice: Option<&str>) -> Option<Owner> {
             owner.uid = Some(uid);
             return Some(owner);
         }
-        let owner = unit(inner).map(|owner| Owner { kind: OwnerKind::UserService, uid: Some(uid), slice: inner_slice, ..owner });
+        let owner = unit(inner).map(|owner| Owner {
+            kind: OwnerKind::UserService,
+            uid: Some(uid),
+            slice: inner_slice,
+            ..owner
+        });
         return Some(owner.unwrap_or_else(manager));
     }
     Some(manager())
@@ -204,15 +212,27 @@ mod tests {
             ("/system.slice/system-getty.slice/getty@tty1.service".into(), (Service, "getty@tty1.service", None)),
             ("/system.slice/run-u1.scope".into(), (Service, "run-u1.scope", None)),
             ("/user.slice/user-1000.slice/session-93.scope".into(), (Session, "session-93.scope", Some(1000))),
-            ("/user.slice/user-1000.slice/user@1000.service/init.scope".into(), (UserManager, "user@1000.service", Some(1000))),
-            ("/user.slice/user-1000.slice/user@1000.service/app.slice/x.service".into(), (UserService, "x.service", Some(1000))),
-            (format!("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container"), (Container, id, Some(1000))),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/init.scope".into(),
+                (UserManager, "user@1000.service", Some(1000)),
+            ),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/x.service".into(),
+                (UserService, "x.service", Some(1000)),
+            ),
+            (
+                format!("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container"),
+                (Container, id, Some(1000)),
+            ),
             (format!("/system.slice/docker-{ID}.scope"), (Container, id, None)),
             (format!("/docker/{ID}"), (Container, id, None)),
             (format!("/machine.slice/libpod-{ID}.scope/container"), (Container, id, None)),
             (format!("/kubepods/burstable/pod1/{ID}"), (Container, id, None)),
             ("/machine.slice/systemd-nspawn@rxdeb.service/payload".into(), (Container, "rxdeb", None)),
-            ("/machine.slice/systemd-nspawn@rxdeb.service/supervisor".into(), (Service, "systemd-nspawn@rxdeb.service", None)),
+            (
+                "/machine.slice/systemd-nspawn@rxdeb.service/supervisor".into(),
+                (Service, "systemd-nspawn@rxdeb.service", None),
+            ),
             ("/machine.slice/machine-c3.scope/payload".into(), (Container, "c3", None)),
             ("/lxc.payload.l1/system.slice/x.service".into(), (Container, "l1", None)),
             ("/system.slice/docker-proxy.service".into(), (Service, "docker-proxy.service", None)),

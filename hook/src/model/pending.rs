@@ -103,7 +103,8 @@ impl Memory {
 
 /// One row a package: from the oldest version that anybody named to the newest.
 pub fn merge_packages<'a>(into: &mut Vec<Package>, packages: impl IntoIterator<Item = &'a Package>) {
-    let mut index: HashMap<String, usize> = into.iter().enumerate().map(|(index, package)| (package.name.clone(), index)).collect();
+    let mut index: HashMap<String, usize> =
+        into.iter().enumerate().map(|(index, package)| (package.name.clone(), index)).collect();
     for package in packages {
         match index.get(&package.name) {
             Some(&at) => {

@@ -113,7 +113,9 @@ impl Group<'_> {
             Action::Ignore | Action::Report | Action::RebootHint => true,
         };
         match ladder.iter().find(|action| !fits(action)) {
-            Some(action) if is_manager => Some(format!("a manager cannot take a {action}; it re-executes itself (reexec-manager)")),
+            Some(action) if is_manager => {
+                Some(format!("a manager cannot take a {action}; it re-executes itself (reexec-manager)"))
+            }
             Some(action) => Some(format!("{action} is for managers only")),
             None => forbids(self.owner, unit, protected),
         }
@@ -130,7 +132,10 @@ impl Group<'_> {
             exes: unique(self.processes.iter().filter_map(|row| row.process.exe.as_deref())),
             paths: unique(causes().map(|cause| cause.path.as_path())),
             packages: unique(causes().filter_map(|cause| cause.package.as_deref())),
-            uids: unique(self.processes.iter().filter_map(|row| row.process.uid)).into_iter().map(|uid| uid.to_string()).collect(),
+            uids: unique(self.processes.iter().filter_map(|row| row.process.uid))
+                .into_iter()
+                .map(|uid| uid.to_string())
+                .collect(),
             users: unique(self.processes.iter().filter_map(|row| row.process.user.as_deref())),
             kinds: unique(causes().map(|cause| cause.kind)),
             methods: unique(causes().map(|cause| cause.method)),
@@ -139,7 +144,10 @@ impl Group<'_> {
 
     fn subject<'s>(&'s self, unit: Option<&'s UnitFacts>, facts: &'s Facts<'s>) -> Subject<'s> {
         let named = !self.owner.name.is_empty();
-        let is_unit = matches!(self.owner.kind, OwnerKind::Service | OwnerKind::UserService | OwnerKind::UserManager | OwnerKind::Session);
+        let is_unit = matches!(
+            self.owner.kind,
+            OwnerKind::Service | OwnerKind::UserService | OwnerKind::UserManager | OwnerKind::Session
+        );
         Subject {
             unit: (is_unit && named).then(|| unit.map_or(self.owner.name.as_str(), |unit| unit.id.as_str())),
             slice: self.owner.slice.as_deref(),
@@ -176,7 +184,10 @@ pub fn proof_of(states: &UnitStates<'_>, left: &[&VerdictOf], old: &[i32]) -> (P
     if let (Some(at_once), Some(after)) = (states.at_once, states.after) {
         let since = after.restarts.saturating_sub(at_once.restarts);
         if after.sub_state == "auto-restart" || since > 0 {
-            return (Proof::Down, format!("it does not stay up: systemd has restarted it {} times ({})", since.max(1), after.result));
+            return (
+                Proof::Down,
+                format!("it does not stay up: systemd has restarted it {} times ({})", since.max(1), after.result),
+            );
         }
         if !after.is_active() {
             let ended = states.before.is_some_and(|before| before.is_active());
@@ -196,7 +207,8 @@ pub fn proof_of(states: &UnitStates<'_>, left: &[&VerdictOf], old: &[i32]) -> (P
         };
     }
     let main = states.after.map_or(0, |unit| unit.main_pid as i32);
-    let only_old_workers = main != 0 && stale.iter().all(|row| row.process.key.pid != main && old.contains(&row.process.key.pid));
+    let only_old_workers =
+        main != 0 && stale.iter().all(|row| row.process.key.pid != main && old.contains(&row.process.key.pid));
     match only_old_workers {
         true => (Proof::Draining, format!("{} old processes are finishing their work", stale.len())),
         false => (Proof::StillStale, format!("{} of its processes run an old file", stale.len())),
@@ -220,14 +232,28 @@ mod tests {
     use crate::model::process::{ProcessKey, ProcessSnapshot};
 
     fn unit(active: &str, restarts: u32, invocation: u8) -> UnitFacts {
-        UnitFacts { active_state: active.into(), restarts, invocation: vec![invocation], main_pid: 50, ..UnitFacts::default() }
+        UnitFacts {
+            active_state: active.into(),
+            restarts,
+            invocation: vec![invocation],
+            main_pid: 50,
+            ..UnitFacts::default()
+        }
     }
 
     fn row(pid: i32, verdict: Verdict) -> VerdictOf {
         let owner = Owner::of(pid, b"0::/system.slice/a.service\n");
         let key = ProcessKey { pid, start_ticks: 1 };
-        let process =
-            ProcessSnapshot { key, comm: b"a".to_vec(), exe: None, uid: Some(0), user: None, owner, cgroup: Vec::new(), executed_as: None };
+        let process = ProcessSnapshot {
+            key,
+            comm: b"a".to_vec(),
+            exe: None,
+            uid: Some(0),
+            user: None,
+            owner,
+            cgroup: Vec::new(),
+            executed_as: None,
+        };
         VerdictOf { process, verdict, causes: Vec::new(), gap: None, identical: 0 }
     }
 

@@ -98,7 +98,14 @@ impl OwnerRow {
     /// A row for a unit of which no process is left.
     pub fn of_unit(name: &str) -> OwnerRow {
         let owner = Owner { kind: super::owner::OwnerKind::Service, name: name.to_owned(), ..Owner::loose() };
-        OwnerRow { owner, pids: Vec::new(), verdict: Verdict::Fresh, decision: Decision::default(), steps: Vec::new(), proof: None }
+        OwnerRow {
+            owner,
+            pids: Vec::new(),
+            verdict: Verdict::Fresh,
+            decision: Decision::default(),
+            steps: Vec::new(),
+            proof: None,
+        }
     }
 }
 

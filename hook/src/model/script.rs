@@ -21,7 +21,12 @@ struct Family {
 }
 
 const FAMILIES: &[Family] = &[
-    Family { names: &["python", "pypy"], without_script: &["-c", "-m"], with_value: &["-W", "-X", "-Q"], script_option: None },
+    Family {
+        names: &["python", "pypy"],
+        without_script: &["-c", "-m"],
+        with_value: &["-W", "-X", "-Q"],
+        script_option: None,
+    },
     Family { names: &["perl"], without_script: &["-e", "-E"], with_value: &["-I", "-M", "-m"], script_option: None },
     Family { names: &["ruby"], without_script: &["-e"], with_value: &["-I", "-r", "-C"], script_option: None },
     Family {
@@ -36,7 +41,12 @@ const FAMILIES: &[Family] = &[
         with_value: &["-r", "--require", "--import"],
         script_option: None,
     },
-    Family { names: &["php", "php-cli"], without_script: &["-r", "-S"], with_value: &["-c", "-d", "-z"], script_option: Some("-f") },
+    Family {
+        names: &["php", "php-cli"],
+        without_script: &["-r", "-S"],
+        with_value: &["-c", "-d", "-z"],
+        script_option: Some("-f"),
+    },
     Family { names: &["lua", "luajit"], without_script: &["-e"], with_value: &["-l"], script_option: None },
     Family { names: &["tclsh", "wish"], without_script: &[], with_value: &["-encoding"], script_option: None },
     Family {

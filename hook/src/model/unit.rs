@@ -49,7 +49,8 @@ impl Protected {
     /// Why a unit's cgroup must stay; `None` where nothing that is protected lives in it.
     fn reason(&self, cgroup: &str) -> Option<String> {
         let path = cgroup.as_bytes();
-        let inside = |inner: &[u8]| inner.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+        let inside =
+            |inner: &[u8]| inner.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
         let hit = self.cgroups.iter().find(|(inner, _)| !path.is_empty() && path != b"/" && inside(inner));
         hit.map(|(_, what)| format!("{what} runs inside it"))
     }
@@ -116,14 +117,26 @@ mod tests {
                 Protected::default(),
                 Some("it refuses to be stopped by hand (RefuseManualStop=yes)"),
             ),
-            (UnitFacts { service_type: "oneshot".into(), ..unit() }, Protected::default(), Some("a oneshot would do its work again")),
+            (
+                UnitFacts { service_type: "oneshot".into(), ..unit() },
+                Protected::default(),
+                Some("a oneshot would do its work again"),
+            ),
             (
                 UnitFacts { active_state: "inactive".into(), sub_state: "dead".into(), ..unit() },
                 Protected::default(),
                 Some("it is inactive (dead), and what is stopped is not started"),
             ),
-            (UnitFacts { load_state: "masked".into(), ..unit() }, Protected::default(), Some("its unit file is masked")),
-            (UnitFacts { id: "x.scope".into(), ..unit() }, Protected::default(), Some("a scope cannot be restarted, only what started it")),
+            (
+                UnitFacts { load_state: "masked".into(), ..unit() },
+                Protected::default(),
+                Some("its unit file is masked"),
+            ),
+            (
+                UnitFacts { id: "x.scope".into(), ..unit() },
+                Protected::default(),
+                Some("a scope cannot be restarted, only what started it"),
+            ),
         ] {
             assert_eq!(forbids(&owner, Some(&unit), &protected).as_deref(), expected, "{unit:?}");
         }

@@ -47,8 +47,11 @@ pub fn value(report: &Report, exit_code: u8) -> Value {
 }
 
 fn transaction(row: &TransactionRow) -> Value {
-    let packages: Vec<Value> =
-        row.packages.iter().map(|package| json!({ "name": package.name, "old": package.old, "new": package.new })).collect();
+    let packages: Vec<Value> = row
+        .packages
+        .iter()
+        .map(|package| json!({ "name": package.name, "old": package.old, "new": package.new }))
+        .collect();
     json!({ "manager": row.manager, "root": escape_path(&row.root), "packages": packages, "files": row.files })
 }
 

@@ -125,8 +125,10 @@ impl Round<'_> {
         let protected = protect::protected(&self.desk.common.proc, &callers);
         let mut report = look(self.desk, self.known)?;
         let before = decide(&mut report, self.policy, &protected);
-        let interrupted: Option<Begun> = self.desk.store.begun().filter(|begun: &Begun| begun.boot_id == self.desk.boot_id);
-        let acting: Vec<usize> = (0..report.owners.len()).filter(|&index| report.owners[index].decision.acts()).collect();
+        let interrupted: Option<Begun> =
+            self.desk.store.begun().filter(|begun: &Begun| begun.boot_id == self.desk.boot_id);
+        let acting: Vec<usize> =
+            (0..report.owners.len()).filter(|&index| report.owners[index].decision.acts()).collect();
         if self.mode == Mode::DryRun || (acting.is_empty() && interrupted.is_none()) {
             let exit_code = 0;
             return Ok(Run { report: Some(report), exit_code });
@@ -134,7 +136,10 @@ impl Round<'_> {
         let mut rows: Vec<OwnerRow> = std::mem::take(&mut report.owners);
         let mut names: Vec<String> = acting.iter().map(|&index| rows[index].owner.name.clone()).collect();
         names.extend(interrupted.iter().flat_map(|begun| begun.units.clone()));
-        self.desk.store.begin(&Begun { boot_id: self.desk.boot_id.clone(), units: names }).context("write down the plan")?;
+        self.desk
+            .store
+            .begin(&Begun { boot_id: self.desk.boot_id.clone(), units: names })
+            .context("write down the plan")?;
         let after = self.climb(&mut rows, &acting, &before)?;
         if let Some(begun) = interrupted {
             rows.extend(left_down(&begun, &rows));
@@ -190,19 +195,25 @@ impl Round<'_> {
         if proof == Proof::Fresh {
             row.verdict = Verdict::Fresh;
         }
-        row.pids = by_owner(&looked.processes).iter().find(|group| *group.owner == row.owner).map(|group| group.pids()).unwrap_or_default();
+        row.pids = by_owner(&looked.processes)
+            .iter()
+            .find(|group| *group.owner == row.owner)
+            .map(|group| group.pids())
+            .unwrap_or_default();
     }
 }
 
 /// Units that a killed run was about to restart and that are not up now.
 fn left_down(begun: &Begun, rows: &[OwnerRow]) -> Vec<OwnerRow> {
-    let names: Vec<&str> = begun.units.iter().map(String::as_str).filter(|name| rows.iter().all(|row| row.owner.name != *name)).collect();
+    let names: Vec<&str> =
+        begun.units.iter().map(String::as_str).filter(|name| rows.iter().all(|row| row.owner.name != *name)).collect();
     let facts = units(&names);
     let down = facts.iter().filter(|(_, unit)| !unit.is_active());
     down.map(|(name, unit)| {
         let mut row = OwnerRow::of_unit(name);
         row.proof = Some(Proof::Down);
-        row.decision.skip = Some(format!("a run that was killed acted on it; it is {} ({})", unit.active_state, unit.result));
+        row.decision.skip =
+            Some(format!("a run that was killed acted on it; it is {} ({})", unit.active_state, unit.result));
         row
     })
     .collect()

@@ -25,13 +25,15 @@ fn other(path: &Path, facts: &FileFacts, root: &Root) -> Option<FileFacts> {
 
 /// The soname of the mapped library, beside it, leads to another file.
 fn soname_beside(path: &Path, facts: &FileFacts, root: &Root, mapped: &dyn Fn() -> Option<File>) -> Option<Aside> {
-    let (beside, current) = shorter_names(path).into_iter().find_map(|name| other(&name, facts, root).map(|current| (name, current)))?;
+    let (beside, current) =
+        shorter_names(path).into_iter().find_map(|name| other(&name, facts, root).map(|current| (name, current)))?;
     let soname = content::soname(&mapped()?)?;
     if beside.file_name()?.as_bytes() != soname {
         return None;
     }
     let since = root.look(&beside, Links::Keep).found()?.changed;
-    let evidence = format!("its soname {} leads to another file since the process started", String::from_utf8_lossy(&soname));
+    let evidence =
+        format!("its soname {} leads to another file since the process started", String::from_utf8_lossy(&soname));
     Some(Aside { path: beside, current, since, evidence })
 }
 
@@ -56,9 +58,11 @@ fn swapped(path: &Path, facts: &FileFacts, root: &Root, claims: &ClaimIndex) -> 
     claims.named(path.file_name()?).iter().find_map(|claimed| {
         let depth = swapped_folder(path, claimed)?;
         let current = other(claimed, facts, root)?;
-        let changed = |folder: &Path| root.look(&folder_at(folder, depth), Links::Keep).found().map(|facts| facts.changed);
+        let changed =
+            |folder: &Path| root.look(&folder_at(folder, depth), Links::Keep).found().map(|facts| facts.changed);
         let since = changed(path)?.min(changed(claimed)?);
-        let evidence = "the claimed path names another file, and the folder between them was swapped since the process started";
+        let evidence =
+            "the claimed path names another file, and the folder between them was swapped since the process started";
         Some(Aside { path: claimed.clone(), current, since, evidence: evidence.to_owned() })
     })
 }

@@ -70,7 +70,8 @@ impl<'a> Desk<'a> {
         known.add_memory(self.store.memory(&self.boot_id));
         let (pending, gaps) = self.store.pending();
         known.gaps = gaps;
-        let pending: Vec<Pending> = pending.into_iter().map(|(_, pending)| pending).filter(|one| one.boot_id == self.boot_id).collect();
+        let pending: Vec<Pending> =
+            pending.into_iter().map(|(_, pending)| pending).filter(|one| one.boot_id == self.boot_id).collect();
         known.add_pending(&pending);
         Ok(known)
     }

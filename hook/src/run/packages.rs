@@ -48,7 +48,9 @@ pub fn ask(seen: &mut Seen, plugins: &[Plugin], claims: &ClaimIndex, root: &Path
     for (&file, owner) in wanted.iter().zip(answers) {
         let view = &mut seen.files[file as usize];
         let by_claim = claims.file(view.sighting.path()).and_then(|claim| claim.package.clone());
-        if let (Some(Ownership { digest: Some((algorithm, packaged)), .. }), Standing::Live(_)) = (&owner, &view.standing) {
+        if let (Some(Ownership { digest: Some((algorithm, packaged)), .. }), Standing::Live(_)) =
+            (&owner, &view.standing)
+        {
             let now = Root::Own.open(view.sighting.path()).and_then(|file| content::digest(&file, algorithm));
             view.as_packaged = now.map(|now| now == *packaged);
         }

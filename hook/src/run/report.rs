@@ -20,7 +20,9 @@ pub fn report(desk: &Desk<'_>) -> Result<Report> {
     let known = desk.known()?;
     let mut report = look(desk, &known)?;
     match desk.policy() {
-        Ok(loaded) => decide(&mut report, &loaded.policy, &protect::protected(&desk.common.proc, &[])).into_iter().for_each(drop),
+        Ok(loaded) => {
+            decide(&mut report, &loaded.policy, &protect::protected(&desk.common.proc, &[])).into_iter().for_each(drop)
+        }
         Err(error) => report.gaps.push(GapRow { what: "policy".to_owned(), why: error.to_string() }),
     }
     Ok(report)
@@ -39,7 +41,8 @@ pub fn look(desk: &Desk<'_>, known: &Known) -> Result<Report> {
     trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
     faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));
-    let verdicts: Vec<VerdictOf> = seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
+    let verdicts: Vec<VerdictOf> =
+        seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
     let mut report = assemble(&seen, verdicts, extent, started);
     let gap = |what: &str| {
         let what = what.to_owned();
@@ -63,7 +66,8 @@ fn trace(seen: &mut Seen, known: &Known) {
     for file in &mut seen.files {
         let (Standing::Replaced { .. }, Some(old)) = (&file.standing, file.sighting.mapped.found()) else { continue };
         if let Some(next) = lineage.successor(file.sighting.path(), old) {
-            file.recorded = Some(method_of(Some(old), next, file.sighting.keeps_death).method).filter(|method| *method != Method::Unknown);
+            file.recorded = Some(method_of(Some(old), next, file.sighting.keeps_death).method)
+                .filter(|method| *method != Method::Unknown);
         }
     }
 }
@@ -77,8 +81,12 @@ pub fn decide(report: &mut Report, policy: &Policy, protected: &Protected) -> Un
     let groups = by_owner(&report.processes);
     let first: Vec<Decision> = groups.iter().map(|group| group.decide(policy, None, protected)).collect();
     let wanted = |decision: &Decision| decision.ladder.iter().any(|action| action.changes());
-    let names: Vec<&str> =
-        groups.iter().zip(&first).filter(|(_, decision)| wanted(decision)).filter_map(|(group, _)| group.unit_name()).collect();
+    let names: Vec<&str> = groups
+        .iter()
+        .zip(&first)
+        .filter(|(_, decision)| wanted(decision))
+        .filter_map(|(group, _)| group.unit_name())
+        .collect();
     let units = units(&names);
     let rows = groups.iter().map(|group| {
         let unit = group.unit_name().and_then(|name| units.get(name));
@@ -118,7 +126,8 @@ fn assemble(seen: &Seen, verdicts: Vec<VerdictOf>, extent: Extent, started: i128
             .count(),
         millis: u64::try_from((clock::now() - started) / 1_000_000).unwrap_or(0),
     };
-    let mut processes: Vec<VerdictOf> = verdicts.into_iter().filter(|row| extent == Extent::All || row.verdict != Verdict::Fresh).collect();
+    let mut processes: Vec<VerdictOf> =
+        verdicts.into_iter().filter(|row| extent == Extent::All || row.verdict != Verdict::Fresh).collect();
     if extent == Extent::Noteworthy {
         for process in &mut processes {
             process.causes.retain(|cause| cause.kind != CauseKind::Data || cause.method == Method::Overwritten);
@@ -154,7 +163,10 @@ fn closed(seen: &Seen) -> Vec<GapRow> {
     match seen.closed {
         0 => Vec::new(),
         closed => {
-            vec![GapRow { what: "processes of other users".to_owned(), why: format!("{closed} of them may only be looked at by root") }]
+            vec![GapRow {
+                what: "processes of other users".to_owned(),
+                why: format!("{closed} of them may only be looked at by root"),
+            }]
         }
     }
 }

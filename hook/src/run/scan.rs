@@ -130,7 +130,13 @@ impl Scanner<'_> {
             return;
         }
         if let Some(snapshot) = snapshot {
-            self.seen.candidates.push(Candidate { snapshot, started: None, uses: Vec::new(), scripts: Vec::new(), gap: Some(gap) });
+            self.seen.candidates.push(Candidate {
+                snapshot,
+                started: None,
+                uses: Vec::new(),
+                scripts: Vec::new(),
+                gap: Some(gap),
+            });
         }
     }
 
@@ -214,7 +220,9 @@ impl Scanner<'_> {
         }
         let root = self.spaces.root(space);
         let look = |path: &Path| {
-            root.map_or(Look::Hidden("its mount namespace cannot be reached".to_owned()), |root| root.look(path, Links::Follow))
+            root.map_or(Look::Hidden("its mount namespace cannot be reached".to_owned()), |root| {
+                root.look(path, Links::Follow)
+            })
         };
         let names: Vec<_> = readings.iter().map(|name| path_of(name)).map(|path| (path.clone(), look(&path))).collect();
         // A live mapping's number cannot belong to another inode, so equal device and number are proof.
@@ -222,7 +230,9 @@ impl Scanner<'_> {
         let mapped = match (proven, program) {
             (Some(facts), _) => Look::Found(facts),
             (None, program) => match (process.look_at_mapping(mapping.start, mapping.end), program) {
-                (Look::Hidden(_), Look::Found(facts)) if mapping.execute && facts.id.ino == mapping.id.ino => Look::Found(*facts),
+                (Look::Hidden(_), Look::Found(facts)) if mapping.execute && facts.id.ino == mapping.id.ino => {
+                    Look::Found(*facts)
+                }
                 (look, _) => look,
             },
         };
@@ -269,7 +279,9 @@ impl Scanner<'_> {
             Standing::Replaced { current, .. } if current.kind == FileKind::Regular => {
                 let new = root.open(view.sighting.path());
                 view.content = match new {
-                    Some(new) => content::compare(process.open_mapping(start, end).as_ref(), build_id(maps, start), &new),
+                    Some(new) => {
+                        content::compare(process.open_mapping(start, end).as_ref(), build_id(maps, start), &new)
+                    }
                     None => Content::Unknown,
                 };
             }
@@ -291,8 +303,10 @@ impl Scanner<'_> {
             let file = &self.seen.files[usage.file as usize];
             !judge::in_question(usage, file, Some(self.boot)) && file.claimed != judge::Claimed::File
         };
-        let nothing_to_say =
-            gap.is_none() && self.question.extent == Extent::Noteworthy && self.question.claims.is_empty() && uses.iter().all(plain);
+        let nothing_to_say = gap.is_none()
+            && self.question.extent == Extent::Noteworthy
+            && self.question.claims.is_empty()
+            && uses.iter().all(plain);
         if nothing_to_say {
             return;
         }

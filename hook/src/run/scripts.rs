@@ -8,10 +8,16 @@ use crate::model::verdict::{Cause, CauseKind, Content, Method};
 use crate::sys::procs::ProcessHandle;
 
 /// The scripts of a process that were claimed and replaced since it started.
-pub fn look(process: &ProcessSnapshot, reader: &ProcessHandle, started: Option<Stamp>, claims: &ClaimIndex) -> Vec<Cause> {
+pub fn look(
+    process: &ProcessSnapshot,
+    reader: &ProcessHandle,
+    started: Option<Stamp>,
+    claims: &ClaimIndex,
+) -> Vec<Cause> {
     let (Some(program), Some(started), false) = (&process.exe, started, claims.is_empty()) else { return Vec::new() };
     let arguments = reader.arguments();
-    let Some(script) = script_of(program, &arguments, None).or_else(|| script_of(program, &arguments, reader.working_folder().as_deref()))
+    let Some(script) = script_of(program, &arguments, None)
+        .or_else(|| script_of(program, &arguments, reader.working_folder().as_deref()))
     else {
         return Vec::new();
     };
@@ -20,10 +26,13 @@ pub fn look(process: &ProcessSnapshot, reader: &ProcessHandle, started: Option<S
     // The interpreter read it when it started: what is older is what it read.
     let (method, evidence) = match facts {
         None => (Method::Removed, "the script that it was started with is gone"),
-        Some(facts) if facts.born.is_some_and(|born| born > started) => {
-            (Method::Unknown, "the script that it was started with is another file since; it is read, not mapped, so how is not known")
+        Some(facts) if facts.born.is_some_and(|born| born > started) => (
+            Method::Unknown,
+            "the script that it was started with is another file since; it is read, not mapped, so how is not known",
+        ),
+        Some(facts) if facts.modified > started => {
+            (Method::Overwritten, "the script that it was started with was modified since")
         }
-        Some(facts) if facts.modified > started => (Method::Overwritten, "the script that it was started with was modified since"),
         Some(facts) if facts.born.is_none() && facts.changed > started => {
             (Method::Unknown, "the script that it was started with changed since")
         }

@@ -25,7 +25,8 @@ pub fn perform(wanted: &[(Action, &str)], defaults: &Defaults) -> Vec<StepReport
             }
         }
     }
-    let missing = |action| StepReport { action, outcome: Outcome::Failed, message: "nothing was done".to_owned(), millis: 0 };
+    let missing =
+        |action| StepReport { action, outcome: Outcome::Failed, message: "nothing was done".to_owned(), millis: 0 };
     reports.into_iter().zip(wanted).map(|(report, (action, _))| report.unwrap_or_else(|| missing(*action))).collect()
 }
 

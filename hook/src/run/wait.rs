@@ -36,7 +36,8 @@ fn is_busy(desk: &Desk<'_>) -> bool {
 /// Waits until the units have been up for `settle`; ends early when all of them have fallen over.
 pub fn settle(names: &[&str], at_once: &Units, settle: Duration) {
     let end = Instant::now() + settle;
-    let up: Vec<&str> = names.iter().copied().filter(|name| at_once.get(*name).is_some_and(|unit| unit.is_active())).collect();
+    let up: Vec<&str> =
+        names.iter().copied().filter(|name| at_once.get(*name).is_some_and(|unit| unit.is_active())).collect();
     if up.is_empty() {
         return;
     }

@@ -1,10 +1,11 @@
 //! The admin's policy files: found, trusted, read; what they mean is the model's.
 //!
-//! `serde_yaml` says what the values are, [`marks`] where they stand. Both read the same text, and
+//! `serde_yaml` says what the values are, `saphyr-parser` where they stand. Both read the same text, and
 //! a text on which they differ is refused.
 
 mod marks;
 mod problems;
+mod slips;
 mod trust;
 
 pub use problems::{ConfigError, ConfigErrors};
@@ -242,7 +243,7 @@ fn refused(text: &str, error: &serde_yaml::Error) -> Problem {
     match error.location() {
         Some(at) => {
             let place = format!(" at line {} column {}", at.line(), at.column());
-            marks::explain_syntax(text, at.line(), at.column(), &message.replace(&place, ""))
+            slips::explain(text, at.line(), at.column(), &message.replace(&place, ""))
         }
         None => Problem::of_file(format!("not YAML: {message}")),
     }

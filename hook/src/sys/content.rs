@@ -152,7 +152,10 @@ impl<'f, H: FileHeader<Endian = Endianness>> Elf<'f, H> {
         let count = table.len() / size_of::<H::Dyn>();
         let (entries, _) = object::pod::slice_from_bytes::<H::Dyn>(&table, count).ok()?;
         let value = |tag: u32| {
-            entries.iter().find(|entry| entry.d_tag(self.endian).into() == u64::from(tag)).map(|entry| entry.d_val(self.endian).into())
+            entries
+                .iter()
+                .find(|entry| entry.d_tag(self.endian).into() == u64::from(tag))
+                .map(|entry| entry.d_val(self.endian).into())
         };
         let at = self.offset_of(value(elf::DT_STRTAB)?)?.checked_add(value(elf::DT_SONAME)?)?;
         let mut name = vec![0; 256];

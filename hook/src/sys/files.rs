@@ -38,7 +38,8 @@ impl Root {
             return Ok(Root::Own);
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(folder, flags, Mode::empty()).with_context(|| format!("root {}", folder.display()))?;
+        let root =
+            rustix::fs::open(folder, flags, Mode::empty()).with_context(|| format!("root {}", folder.display()))?;
         Ok(Root::Folder(root))
     }
 
@@ -50,7 +51,9 @@ impl Root {
         };
         let result = match self {
             Root::Own => statx(CWD, path, QUIET | keep, WANTED),
-            Root::Folder(_) => self.open_path(path, links).and_then(|file| statx(&file, "", QUIET | AtFlags::EMPTY_PATH, WANTED)),
+            Root::Folder(_) => {
+                self.open_path(path, links).and_then(|file| statx(&file, "", QUIET | AtFlags::EMPTY_PATH, WANTED))
+            }
         };
         look_of(result)
     }
@@ -92,7 +95,8 @@ impl Root {
             Root::Folder(root) => link_of(root.as_fd()),
         };
         let Some(real) = link_of(opened.as_fd()) else { return path.to_owned() };
-        let below = top.and_then(|top| real.strip_prefix(top).map(|rest| Path::new("/").join(rest)).ok()).unwrap_or(real);
+        let below =
+            top.and_then(|top| real.strip_prefix(top).map(|rest| Path::new("/").join(rest)).ok()).unwrap_or(real);
         below.join(name)
     }
 }

@@ -24,7 +24,11 @@ pub fn perform(wanted: &Wanted, deadline: Duration) -> Vec<JobEnd> {
         Wanted::Reexecute(names) => names
             .iter()
             .map(|name| match reexecute(name) {
-                Ok(()) => JobEnd { outcome: Outcome::Done, message: "asked to execute itself again".to_owned(), took: started.elapsed() },
+                Ok(()) => JobEnd {
+                    outcome: Outcome::Done,
+                    message: "asked to execute itself again".to_owned(),
+                    took: started.elapsed(),
+                },
                 Err(error) => failed(&error, started),
             })
             .collect(),

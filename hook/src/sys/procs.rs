@@ -217,7 +217,9 @@ impl ProcessHandle {
         /// `AT_EXECFN` of getauxval(3).
         const AT_EXECFN: u64 = 31;
         let auxv = self.read("auxv", MOST_SMALL).ok()?;
-        let word = |bytes: &[u8]| u64::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]);
+        let word = |bytes: &[u8]| {
+            u64::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
+        };
         let entry = auxv.chunks_exact(16).find(|entry| word(entry) == AT_EXECFN)?;
         let mut name = vec![0; 4096];
         let read = self.open_file("mem").ok()?.read_at(&mut name, word(&entry[8..])).ok()?;

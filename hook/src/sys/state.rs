@@ -75,7 +75,9 @@ impl Store {
     /// The newest pending file, cheaply.
     pub fn newest_pending(&self) -> Option<Pending> {
         let entries = fs::read_dir(self.pending_folder()).ok()?;
-        let names = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|e| e == "json"));
+        let names = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|e| e == "json"));
         read(&names.max()?).ok()
     }
 
@@ -119,7 +121,10 @@ impl Store {
     /// What was replaced since boot; nothing of another boot.
     pub fn memory(&self, boot_id: &str) -> Memory {
         let fresh = Memory { boot_id: boot_id.to_owned(), ..Memory::default() };
-        read::<Memory>(&self.run.join("since-boot.json")).ok().filter(|memory| memory.boot_id == boot_id).unwrap_or(fresh)
+        read::<Memory>(&self.run.join("since-boot.json"))
+            .ok()
+            .filter(|memory| memory.boot_id == boot_id)
+            .unwrap_or(fresh)
     }
 
     /// Keeps what was replaced since boot.
@@ -133,7 +138,8 @@ impl Store {
         make_folder(&self.run)?;
         let path = self.run.join("lock");
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).with_context(|| format!("open {}", path.display()))?;
+        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
+            .with_context(|| format!("open {}", path.display()))?;
         let end = Instant::now() + deadline;
         while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             if Instant::now() > end {
@@ -174,7 +180,11 @@ impl Store {
 }
 
 fn make_folder(folder: &Path) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).with_context(|| format!("make {}", folder.display()))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(folder)
+        .with_context(|| format!("make {}", folder.display()))
 }
 
 fn write_whole<T: Serialize>(path: &Path, value: &T) -> Result<()> {

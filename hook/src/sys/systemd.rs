@@ -93,7 +93,13 @@ impl Systemd {
         Ok(Systemd { connection, private: is_private })
     }
 
-    fn call<B: serde::Serialize + DynamicType>(&self, path: &str, interface: &str, method: &str, body: &B) -> zbus::Result<Message> {
+    fn call<B: serde::Serialize + DynamicType>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        body: &B,
+    ) -> zbus::Result<Message> {
         let destination = (!self.private).then_some(SERVICE);
         self.connection.call_method(destination, path, Some(interface), method, body)
     }
@@ -106,7 +112,10 @@ impl Systemd {
     pub fn unit(&self, name: &str) -> Result<UnitFacts> {
         let path: OwnedObjectPath = self.manager("LoadUnit", &name)?.body().deserialize()?;
         let all = |interface: &str| -> Result<HashMap<String, OwnedValue>> {
-            Ok(self.call(path.as_str(), "org.freedesktop.DBus.Properties", "GetAll", &interface)?.body().deserialize()?)
+            Ok(self
+                .call(path.as_str(), "org.freedesktop.DBus.Properties", "GetAll", &interface)?
+                .body()
+                .deserialize()?)
         };
         let unit = all("org.freedesktop.systemd1.Unit")?;
         let service = match name.ends_with(".service") {
@@ -145,7 +154,11 @@ impl Systemd {
             let took = started.elapsed();
             let index = jobs.iter().position(|job| job.as_ref().is_ok_and(|path| path.as_str() == removed.path));
             if let Some(index) = index {
-                results[index] = Some(JobEnd { outcome: outcome_of(&removed.result), message: format!("job {}", removed.result), took });
+                results[index] = Some(JobEnd {
+                    outcome: outcome_of(&removed.result),
+                    message: format!("job {}", removed.result),
+                    took,
+                });
             }
         }
         let finish = |(index, result): (usize, Option<JobEnd>)| {
@@ -177,14 +190,22 @@ impl Systemd {
         let Ok(job) = job else { return JobEnd { outcome: Outcome::Failed, message: "no job".to_owned(), took } };
         let again = Systemd::connect();
         let pending = again.as_ref().is_ok_and(|again| {
-            again.call(job.as_str(), "org.freedesktop.DBus.Properties", "GetAll", &"org.freedesktop.systemd1.Job").is_ok()
+            again
+                .call(job.as_str(), "org.freedesktop.DBus.Properties", "GetAll", &"org.freedesktop.systemd1.Job")
+                .is_ok()
         });
         match again.and_then(|again| again.unit(unit)) {
-            Ok(_) if pending => JobEnd { outcome: Outcome::TimedOut, message: "the job did not end in time".to_owned(), took },
-            Ok(facts) if facts.is_active() => {
-                JobEnd { outcome: Outcome::Done, message: "the job ended while the manager was away; the unit is active".to_owned(), took }
+            Ok(_) if pending => {
+                JobEnd { outcome: Outcome::TimedOut, message: "the job did not end in time".to_owned(), took }
             }
-            Ok(facts) => JobEnd { outcome: Outcome::Failed, message: format!("the unit is {}", facts.active_state), took },
+            Ok(facts) if facts.is_active() => JobEnd {
+                outcome: Outcome::Done,
+                message: "the job ended while the manager was away; the unit is active".to_owned(),
+                took,
+            },
+            Ok(facts) => {
+                JobEnd { outcome: Outcome::Failed, message: format!("the unit is {}", facts.active_state), took }
+            }
             Err(error) => JobEnd { outcome: Outcome::TimedOut, message: format!("{error:#}"), took },
         }
     }
@@ -206,7 +227,10 @@ impl Systemd {
                 if header.member().is_none_or(|member| member.as_str() != "JobRemoved") {
                     continue;
                 }
-                let Ok((_, path, _, result)) = message.body().deserialize::<(u32, OwnedObjectPath, String, String)>() else { continue };
+                let Ok((_, path, _, result)) = message.body().deserialize::<(u32, OwnedObjectPath, String, String)>()
+                else {
+                    continue;
+                };
                 if send.send(Removed { path: path.to_string(), result }).is_err() {
                     return;
                 }
@@ -225,7 +249,9 @@ impl Systemd {
 
     /// Asks a user's manager to execute itself again, by the signal that it documents.
     pub fn reexecute_user_manager(&self, unit: &str) -> Result<()> {
-        self.manager("KillUnit", &(unit, "main", SIGNAL_REEXECUTE)).map(drop).map_err(|error| anyhow!("{}", words_of(&error)))
+        self.manager("KillUnit", &(unit, "main", SIGNAL_REEXECUTE))
+            .map(drop)
+            .map_err(|error| anyhow!("{}", words_of(&error)))
     }
 
     /// Starts a unit without waiting for it.

@@ -105,7 +105,16 @@ pub struct Sink {
     pub tree: Option<unsafe extern "C" fn(*mut c_void, prefix: Bytes)>,
     /// Who owns the path at `index` of the question: package, its version, and the digest that the
     /// database keeps for the file (`algorithm` is `md5`, `sha256`, …, both empty: none).
-    pub owner: Option<unsafe extern "C" fn(*mut c_void, index: usize, package: Bytes, version: Bytes, algorithm: Bytes, digest: Bytes)>,
+    pub owner: Option<
+        unsafe extern "C" fn(
+            *mut c_void,
+            index: usize,
+            package: Bytes,
+            version: Bytes,
+            algorithm: Bytes,
+            digest: Bytes,
+        ),
+    >,
     /// A line for the admin: what could not be looked at, or what a transaction is waiting for.
     /// UTF-8; other bytes are shown escaped.
     pub message: Option<unsafe extern "C" fn(*mut c_void, text: Bytes)>,
@@ -123,7 +132,8 @@ pub struct PluginV1 {
     pub read: Option<unsafe extern "C" fn(trigger: *const Trigger, sink: *const Sink) -> i32>,
     /// Names every file of the given packages, as the database lists them now, through
     /// [`Sink::file`]. Returns [`OK`] or a negative number.
-    pub expand: Option<unsafe extern "C" fn(root: Bytes, packages: *const Bytes, count: usize, sink: *const Sink) -> i32>,
+    pub expand:
+        Option<unsafe extern "C" fn(root: Bytes, packages: *const Bytes, count: usize, sink: *const Sink) -> i32>,
     /// Says through [`Sink::owner`] who owns each of the paths. Returns [`OK`] or a negative number.
     pub owners: Option<unsafe extern "C" fn(root: Bytes, paths: *const Bytes, count: usize, sink: *const Sink) -> i32>,
     /// Whether packages are being changed now: [`IDLE`], [`BUSY`], [`INTERRUPTED`] or a negative

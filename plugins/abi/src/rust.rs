@@ -110,7 +110,14 @@ impl Sink<'_> {
             let (algorithm, digest) = owner.digest.unwrap_or((b"", b""));
             // SAFETY: `context` belongs to this sink and the bytes outlive the call.
             unsafe {
-                call(self.raw.context, index, Bytes::of(owner.package), Bytes::of(owner.version), Bytes::of(algorithm), Bytes::of(digest))
+                call(
+                    self.raw.context,
+                    index,
+                    Bytes::of(owner.package),
+                    Bytes::of(owner.version),
+                    Bytes::of(algorithm),
+                    Bytes::of(digest),
+                )
             }
         }
     }
@@ -232,7 +239,12 @@ unsafe extern "C" fn read_shim<P: Plugin>(trigger: *const crate::Trigger, sink: 
     guarded(sink, |sink| (P::READ)(&Trigger { raw: trigger }, sink).map(|()| OK))
 }
 
-unsafe extern "C" fn expand_shim<P: Plugin>(root: Bytes, packages: *const Bytes, count: usize, sink: *const crate::Sink) -> i32 {
+unsafe extern "C" fn expand_shim<P: Plugin>(
+    root: Bytes,
+    packages: *const Bytes,
+    count: usize,
+    sink: *const crate::Sink,
+) -> i32 {
     // SAFETY: the host hands over bytes and pointers that are valid for the call.
     let (root, packages, sink) = unsafe { (root.as_slice(), slices(packages, count), &*sink) };
     guarded(sink, |sink| match P::EXPAND {
@@ -241,7 +253,12 @@ unsafe extern "C" fn expand_shim<P: Plugin>(root: Bytes, packages: *const Bytes,
     })
 }
 
-unsafe extern "C" fn owners_shim<P: Plugin>(root: Bytes, paths: *const Bytes, count: usize, sink: *const crate::Sink) -> i32 {
+unsafe extern "C" fn owners_shim<P: Plugin>(
+    root: Bytes,
+    paths: *const Bytes,
+    count: usize,
+    sink: *const crate::Sink,
+) -> i32 {
     // SAFETY: the host hands over bytes and pointers that are valid for the call.
     let (root, paths, sink) = unsafe { (root.as_slice(), slices(paths, count), &*sink) };
     guarded(sink, |sink| match P::OWNERS {
@@ -282,7 +299,11 @@ fn guarded(sink: &crate::Sink, call: impl FnOnce(&mut Sink<'_>) -> Result<i32, S
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a text")
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic without a text")
 }
 
 fn path(bytes: &[u8]) -> &Path {
@@ -411,7 +432,14 @@ unsafe extern "C" fn hear_tree(to: *mut std::ffi::c_void, prefix: Bytes) {
     unsafe { recorder(to) }.said.push(said);
 }
 
-unsafe extern "C" fn hear_owner(to: *mut std::ffi::c_void, index: usize, package: Bytes, version: Bytes, algorithm: Bytes, digest: Bytes) {
+unsafe extern "C" fn hear_owner(
+    to: *mut std::ffi::c_void,
+    index: usize,
+    package: Bytes,
+    version: Bytes,
+    algorithm: Bytes,
+    digest: Bytes,
+) {
     let digest = match (text(algorithm), text(digest)) {
         (algorithm, digest) if algorithm.is_empty() && digest.is_empty() => String::new(),
         (algorithm, digest) => format!("{algorithm}:{digest}"),
@@ -463,7 +491,9 @@ mod tests {
 
     #[test]
     fn errors_and_panics_become_a_number_and_a_message() {
-        for (input, code, message) in [(&b""[..], OK, None), (b"fail", FAILED, Some("cannot look")), (b"panic", PANICKED, Some("no way"))] {
+        for (input, code, message) in
+            [(&b""[..], OK, None), (b"fail", FAILED, Some("cannot look")), (b"panic", PANICKED, Some("no way"))]
+        {
             let said = message.map(|text| Said::Message(text.to_owned()));
             assert_eq!(read(input), (code, said.into_iter().collect()));
         }

@@ -42,7 +42,8 @@ pub fn shorter_names(path: &Path) -> Vec<PathBuf> {
 /// Whether `claimed` is `mapped` with one folder on the way renamed: the trace of
 /// `mv app app.old; mv app.next app`. Returns the depth of that folder.
 pub fn swapped_folder(mapped: &Path, claimed: &Path) -> Option<usize> {
-    let (a, b): (Vec<Component<'_>>, Vec<Component<'_>>) = (mapped.components().collect(), claimed.components().collect());
+    let (a, b): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (mapped.components().collect(), claimed.components().collect());
     if a.len() != b.len() || a.last() != b.last() {
         return None;
     }
@@ -62,7 +63,9 @@ mod tests {
 
     #[test]
     fn a_library_is_loaded_by_a_name_cut_at_a_dot() {
-        let names = |path: &str| shorter_names(Path::new(path)).iter().map(|name| name.display().to_string()).collect::<Vec<_>>();
+        let names = |path: &str| {
+            shorter_names(Path::new(path)).iter().map(|name| name.display().to_string()).collect::<Vec<_>>()
+        };
         assert_eq!(names("/l/libv.so.1.0"), ["/l/libv.so.1", "/l/libv.so"]);
         assert_eq!(names("/l/libv.so.1.old"), ["/l/libv.so.1", "/l/libv.so"]);
         assert_eq!(names("/b/prog.old"), ["/b/prog"]);

@@ -48,9 +48,10 @@ pub fn method_of(old: Option<&FileFacts>, new: &FileFacts, keeps_death: bool) ->
         std::cmp::Ordering::Greater => {
             Judged::new(Method::Recreated, format!("the new inode was born {apart} after the old one lost its name"))
         }
-        std::cmp::Ordering::Equal => {
-            Judged::new(Method::Unknown, "the new inode was born in the same clock tick in which the old one lost its name")
-        }
+        std::cmp::Ordering::Equal => Judged::new(
+            Method::Unknown,
+            "the new inode was born in the same clock tick in which the old one lost its name",
+        ),
     }
 }
 

@@ -163,7 +163,14 @@ fn effect(usage: &Use, file: &FileView, candidate: &Candidate) -> Effect {
     }
 }
 
-fn cause(usage: &Use, file: &FileView, path: &Path, method: Method, current: Option<&FileFacts>, evidence: String) -> Effect {
+fn cause(
+    usage: &Use,
+    file: &FileView,
+    path: &Path,
+    method: Method,
+    current: Option<&FileFacts>,
+    evidence: String,
+) -> Effect {
     let content = match method {
         Method::Removed | Method::Overwritten => Content::Differs,
         _ => file.content,
@@ -191,7 +198,8 @@ fn gone(usage: &Use, file: &FileView, started: Option<Stamp>) -> Effect {
     let own = file.sighting.mapped.found().and_then(born_after).unwrap_or(false);
     let anybodys = file.sighting.folder_mode.is_some_and(|mode| mode & 0o1002 == 0o1002);
     // A file that never had a name is printed as `#` and its inode number (open(2), O_TMPFILE).
-    let nameless = file.sighting.path().file_name().is_some_and(|name| name == format!("#{}", file.sighting.printed.ino).as_str());
+    let nameless =
+        file.sighting.path().file_name().is_some_and(|name| name == format!("#{}", file.sighting.printed.ino).as_str());
     if usage.kind() == CauseKind::Data || usage.writes || own || anybodys || nameless {
         return Effect::None;
     }
@@ -207,7 +215,9 @@ fn gone(usage: &Use, file: &FileView, started: Option<Stamp>) -> Effect {
 /// Whether the path that leads elsewhere now is the one that this process would be started by. A
 /// library's soname is; of a program only the path that it was executed by.
 fn is_meant(usage: &Use, aside: &Aside, process: &ProcessSnapshot) -> bool {
-    let same = |executed: &PathBuf| *executed == aside.path || (executed.is_relative() && executed.file_name() == aside.path.file_name());
+    let same = |executed: &PathBuf| {
+        *executed == aside.path || (executed.is_relative() && executed.file_name() == aside.path.file_name())
+    };
     !usage.is_program || process.executed_as.as_ref().is_some_and(same)
 }
 
@@ -220,12 +230,15 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
             return match file.content {
                 Content::Same => Effect::Identical,
                 // How a file that keeps its inode lost its place is not for the times to tell.
-                Content::Differs | Content::Unknown => cause(usage, file, &aside.path, Method::Unknown, Some(&aside.current), evidence),
+                Content::Differs | Content::Unknown => {
+                    cause(usage, file, &aside.path, Method::Unknown, Some(&aside.current), evidence)
+                }
             };
         }
     }
     let code = usage.execute || usage.is_program;
-    let written = |evidence: String| cause(usage, file, file.sighting.path(), Method::Overwritten, Some(facts), evidence);
+    let written =
+        |evidence: String| cause(usage, file, file.sighting.path(), Method::Overwritten, Some(facts), evidence);
     if code && !usage.shared && usage.reach > facts.size.next_multiple_of(PAGE) {
         return written(format!("{} bytes are mapped of a file that has {} now", usage.reach, facts.size));
     }
@@ -242,16 +255,20 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
     // its birth, not an overwriting.
     let born_since = facts.born.is_some_and(|born| born > started);
     let modified = modified && facts.born.is_none_or(|born| born <= started || facts.modified > born + FIRST_WRITING);
-    let doubt =
-        |why: &str| Effect::Doubt(format!("{}: modified after the process started, and {why}", text::escape_path(file.sighting.path())));
+    let doubt = |why: &str| {
+        Effect::Doubt(format!(
+            "{}: modified after the process started, and {why}",
+            text::escape_path(file.sighting.path())
+        ))
+    };
     match (file.as_packaged, &file.claimed) {
         (Some(true), _) => Effect::None,
         (Some(false), _) if !born_since => {
             written("changed since the process started, and the bytes are not those of the package".to_owned())
         }
-        (None, Claimed::File) if modified && !born_since => {
-            written("said to be replaced, the inode is the same, and it was modified after the process started".to_owned())
-        }
+        (None, Claimed::File) if modified && !born_since => written(
+            "said to be replaced, the inode is the same, and it was modified after the process started".to_owned(),
+        ),
         _ if code && modified && born_since => doubt("mapped before or after that, which cannot be told"),
         (None, _) if code && modified => doubt("no package says what it should be"),
         _ => Effect::None,

@@ -80,7 +80,9 @@ impl Sighting {
     /// Index of the name that is meant: the one that leads to the mapped inode; else, where the
     /// kernel says that the name is gone, the stripped one; else the literal one.
     fn meant(&self) -> usize {
-        if let Some(index) = self.names.iter().position(|(_, look)| look.found().is_some_and(|facts| self.is_mapped(facts))) {
+        if let Some(index) =
+            self.names.iter().position(|(_, look)| look.found().is_some_and(|facts| self.is_mapped(facts)))
+        {
             return index;
         }
         let gone = usize::from(mapping::says_deleted(&self.name) && self.names.len() > 1);
@@ -108,7 +110,9 @@ impl Sighting {
         }
         match &self.names[self.meant()].1 {
             Look::Found(facts) if self.is_mapped(facts) => Standing::Live(*facts),
-            Look::Found(facts) => Standing::Replaced { current: *facts, judged: method_of(self.mapped.found(), facts, self.keeps_death) },
+            Look::Found(facts) => {
+                Standing::Replaced { current: *facts, judged: method_of(self.mapped.found(), facts, self.keeps_death) }
+            }
             Look::Absent => Standing::Gone,
             Look::Hidden(why) => Standing::Hidden(why.clone()),
         }
@@ -167,7 +171,17 @@ mod tests {
 
     fn facts(ino: u64) -> FileFacts {
         let id = FileId { dev: 1, ino };
-        FileFacts { id, kind: FileKind::Regular, born: Some(1), changed: 5, modified: 0, size: 1, links: 1, uid: 0, mode: 0o755 }
+        FileFacts {
+            id,
+            kind: FileKind::Regular,
+            born: Some(1),
+            changed: 5,
+            modified: 0,
+            size: 1,
+            links: 1,
+            uid: 0,
+            mode: 0o755,
+        }
     }
 
     fn sighting(name: &str, names: &[(&str, Look)]) -> Sighting {
@@ -212,9 +226,12 @@ mod tests {
 
     #[test]
     fn without_map_files_the_inode_number_decides() {
-        let hidden = |names: &[(&str, Look)]| Sighting { mapped: Look::Hidden("EPERM".into()), ..sighting("/x", names) };
+        let hidden =
+            |names: &[(&str, Look)]| Sighting { mapped: Look::Hidden("EPERM".into()), ..sighting("/x", names) };
         assert_eq!(hidden(&[("/x", Look::Found(facts(7)))]).standing(), Standing::Live(facts(7)));
-        let Standing::Replaced { judged, .. } = hidden(&[("/x", Look::Found(facts(8)))]).standing() else { panic!("replaced") };
+        let Standing::Replaced { judged, .. } = hidden(&[("/x", Look::Found(facts(8)))]).standing() else {
+            panic!("replaced")
+        };
         assert_eq!(judged.method, Method::Unknown);
     }
 }

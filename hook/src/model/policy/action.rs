@@ -1,7 +1,7 @@
 //! What a rule may do, and in which order.
 
 use crate::model::verdict::words;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 words! {

@@ -50,9 +50,10 @@ impl WhyNot<'_> {
     pub fn explain(&self, subject: &Subject<'_>) -> String {
         match self {
             WhyNot::Mismatch(mismatch) => mismatch.explain(subject),
-            WhyNot::Protected(by) => {
-                format!("\"{}\" protects it; only a rule that names the unit goes before", crate::model::text::escape(by.name.as_bytes()))
-            }
+            WhyNot::Protected(by) => format!(
+                "\"{}\" protects it; only a rule that names the unit goes before",
+                crate::model::text::escape(by.name.as_bytes())
+            ),
         }
     }
 }
@@ -102,3 +103,6 @@ fn why_not<'p>(before: &'p [Rule], guard: Option<&'p Rule>, subject: &Subject<'_
     };
     before.iter().filter_map(|rule| Some(Passed { rule, why: why(rule)? })).collect()
 }
+
+#[cfg(test)]
+mod tests;

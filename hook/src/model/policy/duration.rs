@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(number.parse::<u64>().ok()? * millis))
 }
 
-/// The shortest form that [`parse`] reads back; parts of a millisecond are dropped.
+/// The shortest form that reads back; parts of a millisecond are dropped.
 pub fn print(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {

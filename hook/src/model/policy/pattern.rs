@@ -95,7 +95,8 @@ impl PathPattern {
         // On the printed form: `glob::Pattern::matches_path` answers "no" for every non-UTF-8
         // path, which would let a file name escape an `ignore` rule.
         let printed = text::escape_path(path);
-        let asked = if self.as_str().contains('/') { printed.as_str() } else { printed.rsplit('/').next().unwrap_or_default() };
+        let asked =
+            if self.as_str().contains('/') { printed.as_str() } else { printed.rsplit('/').next().unwrap_or_default() };
         self.0.matches_with(asked, IN_ONE_FOLDER)
     }
 
@@ -164,7 +165,9 @@ mod tests {
 
     #[test]
     fn what_matches_nothing_is_no_pattern() {
-        for (pattern, expected) in [("", PatternError::Empty), ("usr/lib/*", PatternError::Relative), ("*/lib", PatternError::Relative)] {
+        for (pattern, expected) in
+            [("", PatternError::Empty), ("usr/lib/*", PatternError::Relative), ("*/lib", PatternError::Relative)]
+        {
             assert_eq!(PathPattern::new(pattern), Err(expected));
         }
         assert_eq!(NamePattern::new(&"a".repeat(2000)), Err(PatternError::TooLong));

@@ -1,16 +1,18 @@
 //! From a file's values to a [`Fragment`]: strict keys, and every problem at its place.
 
-use super::action::{Action, Ladder, LadderError, When, LATER_ACTIONS};
-use super::duration;
+mod values;
+
+use super::action::{Action, When};
 use super::fragment::{DefaultsFragment, Fragment, RuleFragment};
 use super::matching::{Condition, Match, MatchKey};
-use super::node::{Key, Node, Place, Problem, Value};
-use super::pattern::{NamePattern, PathPattern, PatternError};
+use super::node::{Key, Node, Problem, Value};
 use crate::model::text::escape;
 use crate::model::verdict::words;
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
+use values::{one_of, unknown};
 
 /// The version of the policy language.
 pub const VERSION: &str = "1";
@@ -76,7 +78,12 @@ impl Reader {
     }
 
     /// The known keys of a map with their values.
-    fn entries<'n, K: FromStr>(&mut self, node: &'n Node, expected: &str, words: &[&str]) -> Vec<(K, &'n Key, &'n Node)> {
+    fn entries<'n, K: FromStr>(
+        &mut self,
+        node: &'n Node,
+        expected: &str,
+        words: &[&str],
+    ) -> Vec<(K, &'n Key, &'n Node)> {
         let Value::Map(entries) = &node.value else {
             self.problem(node.unexpected(expected));
             return Vec::new();
@@ -113,7 +120,8 @@ impl Reader {
         match &node.value {
             Value::Number(number) if number == VERSION => {}
             Value::Number(number) => self.problem(
-                Problem::at(node.place, format!("version {number} is not supported")).hint(format!("this reexec reads version {VERSION}")),
+                Problem::at(node.place, format!("version {number} is not supported"))
+                    .hint(format!("this reexec reads version {VERSION}")),
             ),
             _ => self.problem(node.unexpected("the number 1")),
         }
@@ -179,7 +187,10 @@ impl Reader {
         };
         let faulty = name.trim().is_empty() || name.chars().any(char::is_control);
         if faulty || name.chars().count() > MAX_NAME_CHARS {
-            self.problem(Problem::at(node.place, "not a name for a rule").hint(format!("1 to {MAX_NAME_CHARS} characters on one line")));
+            self.problem(
+                Problem::at(node.place, "not a name for a rule")
+                    .hint(format!("1 to {MAX_NAME_CHARS} characters on one line")),
+            );
             return None;
         }
         if let Some((_, line)) = names.iter().find(|(other, _)| other == name) {
@@ -209,7 +220,10 @@ impl Reader {
     fn exclusion(&mut self, node: &Node) -> Option<Vec<Condition>> {
         let conditions = self.conditions(node)?;
         if conditions.is_empty() {
-            self.problem(Problem::at(node.place, "an empty `not` excludes every owner").hint("leave it out, or say what to exclude"));
+            self.problem(
+                Problem::at(node.place, "an empty `not` excludes every owner")
+                    .hint("leave it out, or say what to exclude"),
+            );
             return None;
         }
         Some(conditions)
@@ -240,205 +254,4 @@ impl Reader {
             MatchKey::Verdict => Condition::Verdict(self.kinds(key, node)?),
         })
     }
-
-    /// One value or a list of values; `None` where one of them could not be read.
-    fn one_or_list<T>(&mut self, node: &Node, mut read: impl FnMut(&mut Reader, &Node) -> Option<T>) -> Option<Vec<T>> {
-        let nodes = match &node.value {
-            Value::List(nodes) if nodes.is_empty() => {
-                self.problem(Problem::at(node.place, "an empty list matches nothing").hint("leave the key out, or say what to match"));
-                return None;
-            }
-            Value::List(nodes) => nodes.as_slice(),
-            _ => std::slice::from_ref(node),
-        };
-        // All are read, so that each problem is told.
-        let values: Vec<_> = nodes.iter().map(|node| read(self, node)).collect();
-        values.into_iter().collect()
-    }
-
-    fn names(&mut self, key: MatchKey, node: &Node) -> Option<Vec<NamePattern>> {
-        self.one_or_list(node, |reader, node| match &node.value {
-            Value::Text(text) => reader.pattern(node, NamePattern::new(text)),
-            Value::Number(number) if key == MatchKey::User => reader.pattern(node, NamePattern::new(number)),
-            Value::Number(_) | Value::Bool(_) => {
-                reader.problem(node.unexpected("a pattern").hint("put it in quotes"));
-                None
-            }
-            Value::Null | Value::List(_) | Value::Map(_) => {
-                reader.problem(node.unexpected("a pattern"));
-                None
-            }
-        })
-    }
-
-    fn paths(&mut self, node: &Node) -> Option<Vec<PathPattern>> {
-        self.one_or_list(node, |reader, node| match &node.value {
-            Value::Text(text) => reader.pattern(node, PathPattern::new(text)),
-            _ => {
-                reader.problem(node.unexpected("a pattern on paths"));
-                None
-            }
-        })
-    }
-
-    fn pattern<T>(&mut self, node: &Node, pattern: Result<T, PatternError>) -> Option<T> {
-        match pattern {
-            Ok(pattern) => Some(pattern),
-            Err(error) => {
-                let problem = Problem::at(node.place, format!("not a pattern: {error}"));
-                self.problem(match error {
-                    PatternError::Relative => problem.hint("begin with / or **/, or leave out every / to match file names"),
-                    PatternError::Empty | PatternError::TooLong | PatternError::Syntax(_) => problem,
-                });
-                None
-            }
-        }
-    }
-
-    fn kinds<T: FromStr>(&mut self, key: MatchKey, node: &Node) -> Option<Vec<T>>
-    where
-        T: Words,
-    {
-        self.one_or_list(node, |reader, node| reader.word(node, key.word(), T::ALL))
-    }
-
-    fn word<T: FromStr>(&mut self, node: &Node, what: &str, words: &[&str]) -> Option<T> {
-        let Value::Text(text) = &node.value else {
-            self.problem(node.unexpected("a word").hint(one_of("", words)));
-            return None;
-        };
-        match text.parse() {
-            Ok(word) => Some(word),
-            Err(_) => {
-                self.problem(unknown(what, node.place, text, words, &[]));
-                None
-            }
-        }
-    }
-
-    fn ladder(&mut self, node: &Node) -> Option<Ladder> {
-        let nodes = match &node.value {
-            Value::List(nodes) => nodes.as_slice(),
-            _ => std::slice::from_ref(node),
-        };
-        let actions: Vec<_> = nodes.iter().map(|node| self.action(node)).collect();
-        let actions: Vec<Action> = actions.into_iter().collect::<Option<_>>()?;
-        match Ladder::new(actions) {
-            Ok(ladder) => Some(ladder),
-            Err(error) => {
-                let problem = match error {
-                    LadderError::Empty => {
-                        Problem::at(node.place, "an empty list of actions").hint("`report` says it and leaves the owner alone")
-                    }
-                    LadderError::Twice(index) => {
-                        Problem::at(nodes[index].place, "the same action twice").hint("each step of a ladder is tried once")
-                    }
-                    LadderError::IgnoreAndMore(index) => {
-                        Problem::at(nodes[index].place, "`ignore` beside other actions").hint("it stands alone")
-                    }
-                };
-                self.problem(problem);
-                None
-            }
-        }
-    }
-
-    fn action(&mut self, node: &Node) -> Option<Action> {
-        let (word, place) = match &node.value {
-            Value::Text(word) => (word, node.place),
-            Value::Map(entries) if entries.len() == 1 => (&entries[0].0.text, entries[0].0.place),
-            _ => {
-                self.problem(node.unexpected("an action or a list of actions").hint(one_of("", Action::WORDS)));
-                return None;
-            }
-        };
-        match (word.parse(), &node.value) {
-            (Ok(action), Value::Text(_)) => Some(action),
-            (Ok(_), _) => {
-                self.problem(Problem::at(place, format!("`{word}` takes no settings")));
-                None
-            }
-            (Err(()), _) => {
-                self.problem(unknown("action", place, word, Action::WORDS, LATER_ACTIONS));
-                None
-            }
-        }
-    }
-
-    fn truth(&mut self, node: &Node) -> Option<bool> {
-        if let Value::Bool(truth) = node.value {
-            return Some(truth);
-        }
-        self.problem(node.unexpected("true or false"));
-        None
-    }
-
-    fn number(&mut self, node: &Node, bounds: &RangeInclusive<usize>) -> Option<usize> {
-        let problem = match &node.value {
-            Value::Number(text) => match text.parse() {
-                Ok(number) if bounds.contains(&number) => return Some(number),
-                _ => Problem::at(node.place, format!("{text} is out of bounds")),
-            },
-            _ => node.unexpected("a number"),
-        };
-        self.problem(problem.hint(format!("from {} to {}", bounds.start(), bounds.end())));
-        None
-    }
-
-    fn duration(&mut self, node: &Node, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
-        const FORMS: &str = "a number and a unit: 500ms, 5s, 2m, 1h";
-        let problem = match &node.value {
-            Value::Text(text) => match duration::parse(text) {
-                Some(duration) if bounds.contains(&duration) => return Some(duration),
-                Some(_) => Problem::at(node.place, format!("{text} is out of bounds")).hint(format!(
-                    "from {} to {}",
-                    duration::print(*bounds.start()),
-                    duration::print(*bounds.end())
-                )),
-                None => {
-                    let printed = escape(text.as_bytes());
-                    Problem::at(node.place, format!("not a duration: \"{printed}\"")).hint(FORMS)
-                }
-            },
-            Value::Number(number) => Problem::at(node.place, format!("{number} has no unit")).hint(FORMS),
-            _ => node.unexpected("a duration").hint(FORMS),
-        };
-        self.problem(problem);
-        None
-    }
-}
-
-/// Enums of fixed words that a `match` key may take.
-trait Words: FromStr {
-    const ALL: &'static [&'static str];
-}
-
-macro_rules! takes_words {
-    ($($name:path),+) => { $(impl Words for $name { const ALL: &'static [&'static str] = <$name>::WORDS; })+ };
-}
-takes_words!(
-    crate::model::owner::OwnerKind,
-    crate::model::verdict::CauseKind,
-    crate::model::verdict::Method,
-    crate::model::verdict::Verdict
-);
-
-fn one_of(what: &str, words: &[&str]) -> String {
-    let separator = if what.is_empty() { "" } else { ": " };
-    format!("{what}{separator}one of: {}", words.join(", "))
-}
-
-/// Characters of an unknown word that are printed: it may be a megabyte.
-const SHOWN_CHARS: usize = 40;
-
-fn unknown(what: &str, place: Place, word: &str, words: &[&str], later: &[&str]) -> Problem {
-    let mut printed = escape(word.as_bytes());
-    if printed.chars().count() > SHOWN_CHARS {
-        printed = printed.chars().take(SHOWN_CHARS).chain(['…']).collect();
-    }
-    if later.contains(&word) {
-        let message = format!("{what} \"{printed}\" is not supported by this version");
-        return Problem::at(place, message).hint(one_of("", words));
-    }
-    Problem::at(place, format!("unknown {what} \"{printed}\"")).hint(one_of("", words))
 }

@@ -3,6 +3,7 @@
 //! `serde_yaml` keeps no places, so this second reader is asked for them. It also bounds what the
 //! first one is given: depth, and the size that aliases blow up to.
 
+use super::slips;
 use crate::model::policy::{Place, Problem};
 use crate::model::text::escape;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
@@ -10,6 +11,9 @@ use std::collections::HashMap;
 
 /// A policy is five levels deep; this leaves room and keeps every recursion shallow.
 const MAX_DEPTH: usize = 32;
+
+/// What the parser says of brackets nested deeper than it goes itself: it looks far ahead.
+const FLOW_LIMIT: &str = "recursion limit exceeded";
 
 /// Bytes of text in a file with its aliases written out, and [`VALUE_WEIGHT`] for each value.
 const MAX_WEIGHT: usize = 4 << 20;
@@ -174,7 +178,7 @@ impl Builder {
             return Err(Problem::at(place, "a key that is a list or a map"));
         }
         if self.open.len() == MAX_DEPTH {
-            return Err(Problem::at(place, format!("nested more than {MAX_DEPTH} levels deep")));
+            return Err(too_deep(place));
         }
         self.open.push(Open { place, anchor, weight: VALUE_WEIGHT, content });
         self.count(VALUE_WEIGHT, place)
@@ -204,7 +208,7 @@ impl Builder {
             return Err(too_much(place));
         }
         if self.open.len() + depth(target) > MAX_DEPTH {
-            return Err(Problem::at(place, format!("nested more than {MAX_DEPTH} levels deep")));
+            return Err(too_deep(place));
         }
         let target = target.clone();
         self.done(target, 0);
@@ -245,6 +249,10 @@ fn too_much(place: Place) -> Problem {
     Problem::at(place, "too much in one file").hint("its aliases, written out, are counted too")
 }
 
+fn too_deep(place: Place) -> Problem {
+    Problem::at(place, format!("nested more than {MAX_DEPTH} levels deep"))
+}
+
 fn depth(value: &Marked) -> usize {
     match &value.shape {
         Shape::Scalar(_) => 1,
@@ -272,30 +280,9 @@ fn shortened(text: &str) -> String {
 
 fn syntax(text: &str, error: &ScanError) -> Problem {
     let mark = error.marker();
-    explain_syntax(text, mark.line(), mark.col() + 1, error.info())
-}
-
-/// What is wrong where a YAML reader stopped; the usual slips in an admin's words.
-pub(super) fn explain_syntax(text: &str, line: usize, column: usize, info: &str) -> Problem {
-    let near = [line, line.saturating_sub(1)];
-    if let Some(place) = near.into_iter().find_map(|line| tab_indent(text, line)) {
-        return Problem::at(place, "a tab in the indentation").hint("YAML takes spaces only");
+    if error.info() == FLOW_LIMIT {
+        let place = Place { line: mark.line(), column: mark.col() + 1, width: 1 };
+        return too_deep(place);
     }
-    let place = Place { line: line.max(1), column: column.max(1), width: 1 };
-    let problem = Problem::at(place, format!("not YAML: {}", escape(info.as_bytes())));
-    match line_of(text, line).and_then(|found| found.find([':', '-', '[', ',']).map(|at| &found[at..])) {
-        Some(rest) if rest.contains(" *") || rest.contains("[*") => problem.hint("a pattern that begins with * needs quotes"),
-        _ => problem,
-    }
-}
-
-fn line_of(text: &str, line: usize) -> Option<&str> {
-    text.split('\n').nth(line.checked_sub(1)?)
-}
-
-fn tab_indent(text: &str, line: usize) -> Option<Place> {
-    let found = line_of(text, line)?;
-    let content = found.trim_start_matches([' ', '\t']);
-    let tab = found[..found.len() - content.len()].find('\t')?;
-    Some(Place { line, column: tab + 1, width: 1 })
+    slips::explain(text, mark.line(), mark.col() + 1, error.info())
 }

@@ -25,7 +25,8 @@ pub(super) enum Found {
 }
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const READ: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// Reads `path`, which lies below `root`, if nobody but its owner can have written it.
 pub(super) fn read(root: &Path, path: &Path) -> Result<Found, String> {
@@ -72,7 +73,8 @@ pub(super) fn read_named(path: &Path) -> Result<Vec<u8>, String> {
     let look = OFlags::PATH | OFlags::CLOEXEC;
     let looked = openat(CWD, path, look, Mode::empty()).map_err(|error| error.to_string())?;
     regular(&stat(looked.as_fd())?)?;
-    let opened = openat(CWD, path, READ.difference(OFlags::NOFOLLOW), Mode::empty()).map_err(|error| error.to_string())?;
+    let opened =
+        openat(CWD, path, READ.difference(OFlags::NOFOLLOW), Mode::empty()).map_err(|error| error.to_string())?;
     let found = stat(opened.as_fd())?;
     regular(&found)?;
     unwritable(&found)?;

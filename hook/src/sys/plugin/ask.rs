@@ -19,12 +19,18 @@ use std::time::{Duration, Instant};
 const MAX_PRINTED: usize = 2048;
 
 /// Asks the questions in a process of its own.
-pub(super) fn ask(plugin: &Plugin, questions: Vec<Question>, deadline: Duration) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
+pub(super) fn ask(
+    plugin: &Plugin,
+    questions: Vec<Question>,
+    deadline: Duration,
+) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
     let file = plugin.file.clone();
     let request = Request { folder: plugin.folder.clone(), name: plugin.name.clone(), questions };
     let bytes = request.bytes().map_err(|why| PluginError::Question { file: file.clone(), why })?;
-    let mut talk = Talk::begin(&plugin.program, &bytes).map_err(|error| PluginError::Process { file: file.clone(), error })?;
-    let end = talk.listen(Instant::now() + deadline).map_err(|error| PluginError::Process { file: file.clone(), error })?;
+    let mut talk =
+        Talk::begin(&plugin.program, &bytes).map_err(|error| PluginError::Process { file: file.clone(), error })?;
+    let end =
+        talk.listen(Instant::now() + deadline).map_err(|error| PluginError::Process { file: file.clone(), error })?;
     let status = talk.child.end().map_err(|error| PluginError::Process { file: file.clone(), error })?;
 
     let (stage, printed) = (talk.stage, talk.printed());
@@ -51,7 +57,12 @@ fn gone(plugin: &Plugin, status: ExitStatus, stage: Stage, printed: String) -> P
 }
 
 /// Turns the frames into one answer for each question.
-fn answers(plugin: &Plugin, questions: &[Question], heard: &[u8], printed: &str) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
+fn answers(
+    plugin: &Plugin,
+    questions: &[Question],
+    heard: &[u8],
+    printed: &str,
+) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
     let file = &plugin.file;
     let mut questions = questions.iter();
     let mut all = Vec::new();
@@ -187,7 +198,8 @@ impl<'a> Talk<'a> {
         if self.output_open {
             fds.push(PollFd::new(&self.output, PollFlags::IN));
         }
-        let timeout = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
+        let timeout =
+            Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(false),

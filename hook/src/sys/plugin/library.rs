@@ -44,8 +44,8 @@ impl Library {
             PluginError::NotLoadable { file: file.clone(), why }
         })?;
         // SAFETY: the symbol's name has the version of its type in it.
-        let entry: Symbol<Entry> =
-            unsafe { loaded.get(reexec_plugin_abi::SYMBOL) }.map_err(|_| PluginError::NoSymbol { file: file.clone() })?;
+        let entry: Symbol<Entry> = unsafe { loaded.get(reexec_plugin_abi::SYMBOL) }
+            .map_err(|_| PluginError::NoSymbol { file: file.clone() })?;
         // SAFETY: the contract: it takes nothing and returns a pointer.
         let table = unsafe { entry() };
         // Unloading would run finalisers, and its struct is used until the end.
@@ -330,7 +330,14 @@ unsafe extern "C" fn hear_tree(context: *mut c_void, prefix: Bytes) {
     unsafe { hear(context, |heard| heard.take(record::TREE, None, &[prefix])) }
 }
 
-unsafe extern "C" fn hear_owner(context: *mut c_void, index: usize, package: Bytes, version: Bytes, algorithm: Bytes, digest: Bytes) {
+unsafe extern "C" fn hear_owner(
+    context: *mut c_void,
+    index: usize,
+    package: Bytes,
+    version: Bytes,
+    algorithm: Bytes,
+    digest: Bytes,
+) {
     let strings = [package, version, algorithm, digest];
     // SAFETY: as in `hear_package`.
     unsafe { hear(context, |heard| heard.take(record::OWNER, Some(index), &strings)) }

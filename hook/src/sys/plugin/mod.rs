@@ -72,7 +72,10 @@ impl Plugins {
             match names_in(folder) {
                 Ok(found) => names.extend(found),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => errors.push(Err(PluginError::Untrusted { file: folder.clone(), why: format!("cannot be listed: {error}") })),
+                Err(error) => errors.push(Err(PluginError::Untrusted {
+                    file: folder.clone(),
+                    why: format!("cannot be listed: {error}"),
+                })),
             }
         }
         names.sort();
@@ -82,7 +85,12 @@ impl Plugins {
     }
 
     fn plugin(&self, folder: &Path, name: &str) -> Plugin {
-        Plugin { name: name.to_owned(), folder: folder.to_owned(), file: trust::file_of(folder, name), program: self.program.clone() }
+        Plugin {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            file: trust::file_of(folder, name),
+            program: self.program.clone(),
+        }
     }
 }
 
@@ -260,7 +268,12 @@ impl Plugin {
     }
 
     /// Who owns each of the paths.
-    pub fn owners(&self, root: &Path, paths: &[&Path], deadline: Duration) -> Result<Vec<Option<Ownership>>, PluginError> {
+    pub fn owners(
+        &self,
+        root: &Path,
+        paths: &[&Path],
+        deadline: Duration,
+    ) -> Result<Vec<Option<Ownership>>, PluginError> {
         let (root, paths) = (root.to_owned(), paths.iter().map(|path| path.into()).collect());
         match self.one(Question::Owners { root, paths }, deadline)? {
             Answer::Owners(owners) => Ok(owners),
@@ -278,7 +291,11 @@ impl Plugin {
 
     /// Asks several questions in one process: an answer or an error for each, in order. The outer
     /// error means that the plugin could not be asked to the end, and nothing it said counts.
-    pub fn ask(&self, questions: Vec<Question>, deadline: Duration) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
+    pub fn ask(
+        &self,
+        questions: Vec<Question>,
+        deadline: Duration,
+    ) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
         ask::ask(self, questions, deadline)
     }
 

@@ -3,8 +3,8 @@
 use landlock::{Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope, ABI};
 use rustix::process::{set_dumpable_behavior, setrlimit, DumpableBehavior, Gid, Resource, Rlimit, Uid};
 use rustix::thread::{
-    set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid, CapabilitySet,
-    CapabilitySets,
+    set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid, CapabilitySet, CapabilitySets,
 };
 
 /// Most address space of a plugin's process: a package database and what is said of it.

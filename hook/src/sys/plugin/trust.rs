@@ -38,7 +38,8 @@ pub(super) fn open(folder: &Path, name: &str) -> Result<OwnedFd, PluginError> {
 
     let folder_flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut at = PathBuf::from("/");
-    let mut above = open_path("/", folder_flags, Mode::empty()).map_err(|errno| refuse(format!("/ cannot be opened: {errno}")))?;
+    let mut above =
+        open_path("/", folder_flags, Mode::empty()).map_err(|errno| refuse(format!("/ cannot be opened: {errno}")))?;
     check_owner(&above, &at).map_err(refuse)?;
     for part in folder.components() {
         let part = match part {

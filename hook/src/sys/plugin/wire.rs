@@ -323,10 +323,10 @@ pub(super) fn parse_answer(payload: &[u8], file: &Path) -> Result<Heard, Unheard
                 old: Some(from.text()?).filter(|version| !version.is_empty()),
                 new: Some(from.text()?).filter(|version| !version.is_empty()),
             }),
-            record::FILE => heard
-                .reading
-                .claims
-                .push(Claim::File { path: take_path(&mut from)?, package: Some(from.text()?).filter(|package| !package.is_empty()) }),
+            record::FILE => heard.reading.claims.push(Claim::File {
+                path: take_path(&mut from)?,
+                package: Some(from.text()?).filter(|package| !package.is_empty()),
+            }),
             record::TREE => heard.reading.claims.push(Claim::Tree { prefix: take_path(&mut from)? }),
             record::OWNER => {
                 let index = usize::try_from(from.number()?).map_err(|_| Malformed)?;
