@@ -216,12 +216,13 @@ impl Bed {
         Ok(())
     }
 
-    /// `apt-get install`, with everything that was said.
+    /// `apt-get install`, with everything that was said. Its input is not empty, so that a hook
+    /// that reads what is not meant for it is found out.
     pub fn apt_install(&self, packages: &[&str]) -> Result<Output> {
         let mut command = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qy"];
         command.extend(["-o", "Dpkg::Use-Pty=0", "install"]);
         command.extend(packages);
-        self.exec_within(Duration::from_secs(300), b"", &command)
+        self.exec_within(Duration::from_secs(300), b"the caller's input\n", &command)
     }
 }
 
