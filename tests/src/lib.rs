@@ -1,1 +1,9 @@
-//! What the scenarios share: the bed, victims, and the binary under test.
+//! What the scenarios share: the bed, packages for upgrades, victims, and the sources as text.
+
+pub mod bed;
+pub mod packages;
+pub mod place;
+pub mod run;
+pub mod skip;
+pub mod source;
+pub mod victim;

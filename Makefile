@@ -1,0 +1,72 @@
+# deps     what is missing on this machine (Debian 12 with Rust), and the base systems of the beds
+# build    the program and its plugins, released
+# test     everything that can be checked on this machine; says what was skipped, and why
+# demo     a real upgrade in a throwaway machine, before and after
+# install  to DESTDIR, below PREFIX
+# deb      dist/reexec_VERSION-1_ARCH.deb
+.PHONY: deps build test demo install deb clean lint
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO ?= cargo
+DESTDIR ?=
+PREFIX ?= /usr
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+RELEASE := $(CARGO_TARGET_DIR)/release
+# What `install` and the package take as the program: tests put a recorder there.
+BINARY ?= $(RELEASE)/reexec
+PLUGINS ?= $(wildcard $(RELEASE)/libreexec_*.so)
+SHARE ?= hook/share
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+DEB_VERSION ?= $(VERSION)-1
+DIST ?= dist
+CONFORMANCE ?= ../shared/conformance/states.py
+
+build:
+	$(CARGO) build --release --locked
+
+deps:
+	@tests/deps
+
+test: deps
+	@tests/run
+
+lint: deps
+	@tests/run lint
+
+demo: deps build
+	@tests/demo
+
+# In units and hooks the program is /usr/bin/reexec; with another PREFIX they follow.
+MOVED = sed 's|/usr/bin/reexec|$(PREFIX)/bin/reexec|g'
+
+install:
+	@test -e "$(BINARY)" || { echo "install: no $(BINARY); make build comes first" >&2; exit 1; }
+	@compgen -G "$(SHARE)/policy.d/*.yaml" >/dev/null || { echo "install: no $(SHARE)/policy.d/*.yaml" >&2; exit 1; }
+	@test -e "$(SHARE)/policy.yaml" || { echo "install: no $(SHARE)/policy.yaml" >&2; exit 1; }
+	install -Dm755 "$(BINARY)" "$(DESTDIR)$(PREFIX)/bin/reexec"
+	install -d "$(DESTDIR)$(PREFIX)/lib/reexec/plugins" "$(DESTDIR)$(PREFIX)/lib/reexec/policy.d"
+	if [ -n "$(PLUGINS)" ]; then install -m644 $(PLUGINS) "$(DESTDIR)$(PREFIX)/lib/reexec/plugins/"; fi
+	install -m644 $(SHARE)/policy.d/*.yaml "$(DESTDIR)$(PREFIX)/lib/reexec/policy.d/"
+	install -d "$(DESTDIR)/etc/reexec/policy.d"
+	test -e "$(DESTDIR)/etc/reexec/policy.yaml" || install -m644 "$(SHARE)/policy.yaml" "$(DESTDIR)/etc/reexec/policy.yaml"
+	install -d "$(DESTDIR)$(PREFIX)/lib/systemd/system"
+	for unit in $(notdir $(wildcard $(SHARE)/systemd/*)); do \
+	    $(MOVED) "$(SHARE)/systemd/$$unit" >"$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit"; \
+	    chmod 644 "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit"; done
+	install -Dm644 $(SHARE)/tmpfiles.d/reexec.conf "$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/reexec.conf"
+	install -d "$(DESTDIR)$(PREFIX)/share/man/man1"
+	for page in $(wildcard $(SHARE)/man/*.1); do \
+	    gzip -9nc "$$page" >"$(DESTDIR)$(PREFIX)/share/man/man1/$$(basename "$$page").gz"; \
+	    chmod 644 "$(DESTDIR)$(PREFIX)/share/man/man1/$$(basename "$$page").gz"; done
+
+# The staging folder is new each time, so that nothing of an earlier build gets packed.
+deb: $(if $(findstring file,$(origin BINARY)),build)
+	@stage=$$(mktemp -d); trap 'rm -rf "$$stage"' EXIT; \
+	$(MAKE) --no-print-directory -s install DESTDIR="$$stage/tree" PREFIX=/usr \
+	    BINARY="$(BINARY)" SHARE="$(SHARE)" PLUGINS="$(if $(findstring file,$(origin PLUGINS)),$(RELEASE)/libreexec_dpkg.so,$(PLUGINS))"; \
+	plugins/dpkg/integration/build-deb "$$stage/tree" "$(DIST)" "$(DEB_VERSION)"
+
+clean:
+	$(CARGO) clean
+	rm -rf dist

@@ -1,0 +1,54 @@
+//! Places: the workspace, programs that were built, and folders that go away.
+
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The folder of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The folder that cargo builds this profile in (`target/debug`, `target/release`).
+pub fn built() -> Result<PathBuf> {
+    let test = std::env::current_exe().context("the running test")?;
+    // target/PROFILE/deps/TEST
+    let profile = test.parent().and_then(Path::parent);
+    Ok(profile.context("the target folder")?.to_owned())
+}
+
+/// A name that no other process and no other call of this one gets.
+pub fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}-{}-{number}", std::process::id())
+}
+
+/// A private folder that is removed with its content when dropped.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A new, empty folder below `/var/tmp` (on a disk: `/tmp` may be a tmpfs).
+    pub fn new(prefix: &str) -> Result<Scratch> {
+        let path = Path::new("/var/tmp").join(unique(&format!("reexec-test-{prefix}")));
+        std::fs::create_dir(&path).with_context(|| format!("create {}", path.display()))?;
+        Ok(Scratch(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A path in it.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
