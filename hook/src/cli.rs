@@ -19,6 +19,97 @@ pub enum Command {
     /// Who runs old files now (read-only)
     #[command(visible_alias = "needs-restart")]
     Report(Common),
+    /// What apply would do, and by which rule
+    Plan(Common),
+    /// Do what the policy says, and prove it
+    Apply {
+        /// Wait until packages have not been changed for a while, then act on what triggers said
+        #[arg(long)]
+        after_transaction: bool,
+        /// Stop before the first step
+        #[arg(long)]
+        dry_run: bool,
+        /// What to look at and how to tell.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Called by a package manager's trigger
+    Hook(HookArguments),
+    /// Check or show the policy
+    Policy {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: PolicyCommand,
+        /// Folder that holds the system
+        #[arg(long, value_name = "DIR", default_value = "/", global = true)]
+        root: PathBuf,
+    },
+    /// Is everything wired, and does it work?
+    Doctor(Common),
+}
+
+/// What to do with the policy.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Find faults in the system's policy, or in these files
+    Check {
+        /// Policy files
+        files: Vec<PathBuf>,
+    },
+    /// Print the merged policy
+    Show,
+}
+
+/// A call of a trigger.
+#[derive(Debug, Args)]
+pub struct HookArguments {
+    /// The plugin that understands the trigger
+    pub manager: String,
+    /// Whether the files are still to be replaced
+    #[arg(long, value_enum, default_value = "post")]
+    pub phase: Phase,
+    /// Exit with what `report` would, not always with 0
+    #[arg(long)]
+    pub strict: bool,
+    /// The trigger's own arguments
+    #[arg(value_name = "ARG")]
+    pub arguments: Vec<OsString>,
+    /// Folder that holds the system whose packages changed
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Where the plugins are
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub plugins: Option<PathBuf>,
+    /// Where /proc is mounted
+    #[arg(long, value_name = "DIR", default_value = "/proc", hide = true)]
+    pub proc: PathBuf,
+}
+
+impl HookArguments {
+    /// What the other commands take, as far as the hook has it.
+    pub fn common(&self) -> Common {
+        Common {
+            format: Format::Text,
+            claims: None,
+            all: false,
+            policy: None,
+            proc: self.proc.clone(),
+            root: self.root.clone(),
+            plugins: self.plugins.clone(),
+            quiet: false,
+            verbose: false,
+            color: Color::Never,
+        }
+    }
+}
+
+/// Before or after the files are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Phase {
+    /// Before.
+    Pre,
+    /// After.
+    Post,
 }
 
 /// The form of the answer.
@@ -53,7 +144,7 @@ pub struct Common {
     /// Also fresh processes and data files
     #[arg(long)]
     pub all: bool,
-    /// Use this policy file and no other
+    /// Use this policy file in the place of those in /etc/reexec
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Where /proc is mounted
@@ -75,6 +166,3 @@ pub struct Common {
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     pub color: Color,
 }
-
-/// Arguments that are handed to a plugin as they are.
-pub type Arguments = Vec<OsString>;

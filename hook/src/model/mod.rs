@@ -4,6 +4,7 @@
 
 pub mod claim;
 pub mod file;
+pub mod health;
 pub mod judge;
 pub mod mapping;
 pub mod owner;

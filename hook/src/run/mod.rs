@@ -3,8 +3,12 @@
 pub mod apply;
 pub mod aside;
 pub mod claims;
+pub mod command;
 pub mod desk;
+pub mod doctor;
+pub mod hook;
 pub mod packages;
+pub mod policy;
 pub mod protect;
 pub mod report;
 pub mod scan;

@@ -1,5 +1,6 @@
 //! Looking at files: `statx` in a chosen root, never opening what is not a regular file.
 
+use super::raw::{self, FileHandle};
 use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::mapping::device;
 use anyhow::{Context, Result};
@@ -56,6 +57,13 @@ impl Root {
             }
         };
         look_of(result)
+    }
+
+    /// What `path` names, with its handle where the file system gives one; `None` where it names nothing.
+    pub fn look_with_handle(&self, path: &Path, links: Links) -> Option<(FileFacts, Option<FileHandle>)> {
+        let file = self.open_path(path, links).ok()?;
+        let facts = *look_at(file.as_fd()).found()?;
+        Some((facts, raw::handle_of(file.as_fd())))
     }
 
     /// A descriptor for the path that can be looked at, not read.

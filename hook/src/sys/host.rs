@@ -1,5 +1,8 @@
 //! Facts about the machine.
 
+use super::files::{Links, Root};
+use std::path::Path;
+
 /// Kernel release, as `uname -r` prints it.
 pub fn kernel() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
@@ -20,4 +23,31 @@ pub fn terminal_columns() -> Option<usize> {
     let stdout = std::io::stdout();
     let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
     Some(usize::from(size.ws_col)).filter(|&columns| columns > 0).or(Some(80))
+}
+
+/// Whether standard input is a terminal: nobody has anything for us there.
+pub fn input_is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdin())
+}
+
+/// Whether standard output is a terminal.
+pub fn output_is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdout())
+}
+
+/// Whether the admin wants no colours anywhere (no-color.org).
+pub fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Whether our `/` is another folder than that of PID 1. Where PID 1 may not be asked: no.
+pub fn in_chroot(proc: &Path) -> bool {
+    let id = |path: &Path| Root::Own.look(path, Links::Follow).found().map(|facts| facts.id);
+    let (own, first) = (id(Path::new("/")), id(&proc.join("1/root/")));
+    first.is_some() && own != first
+}
+
+/// An address in our own code.
+pub fn own_code_address() -> Option<u64> {
+    u64::try_from(own_code_address as *const () as usize).ok()
 }

@@ -52,10 +52,7 @@ pub struct Bytes {
 impl Bytes {
     /// Borrows a slice for the length of one call.
     pub fn of(slice: &[u8]) -> Bytes {
-        Bytes {
-            data: slice.as_ptr(),
-            len: slice.len(),
-        }
+        Bytes { data: slice.as_ptr(), len: slice.len() }
     }
 
     /// The bytes again as a slice.

@@ -1,7 +1,7 @@
 //! What a rule may do, and in which order.
 
 use crate::model::verdict::words;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fmt;
 
 words! {

@@ -3,7 +3,6 @@
 use super::pattern::{NamePattern, PathPattern};
 use crate::model::owner::OwnerKind;
 use crate::model::verdict::{words, CauseKind, Method, Verdict};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 words! {

@@ -8,7 +8,6 @@ use super::matching::{Condition, Match, MatchKey};
 use super::node::{Key, Node, Problem, Value};
 use crate::model::text::escape;
 use crate::model::verdict::words;
-use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,0 +1,60 @@
+//! What `doctor` looks at, and what it says.
+
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// How one check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// As it should be.
+    Good,
+    /// Not there, and things work without it, only less well.
+    Less,
+    /// Broken or missing.
+    Bad,
+}
+
+/// One line of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub what: String,
+    /// How it is.
+    pub health: Health,
+    /// What was found.
+    pub found: String,
+    /// The command that mends it; empty where there is nothing to mend.
+    pub mend: String,
+}
+
+impl Check {
+    /// A check that ended well.
+    pub fn good(what: &str, found: impl Into<String>) -> Check {
+        Check { what: what.to_owned(), health: Health::Good, found: found.into(), mend: String::new() }
+    }
+
+    /// Something that works less well.
+    pub fn less(what: &str, found: impl Into<String>) -> Check {
+        Check { health: Health::Less, ..Check::good(what, found) }
+    }
+
+    /// Something that is broken, and the command that mends it.
+    pub fn bad(what: &str, found: impl Into<String>, mend: impl Into<String>) -> Check {
+        Check { health: Health::Bad, mend: mend.into(), ..Check::good(what, found) }
+    }
+}
+
+/// A place where a package manager is told to call us, as its integration describes it in
+/// `/usr/lib/reexec/wiring.d/NAME.json`: the host knows no package manager.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wire {
+    /// What it is for.
+    pub what: String,
+    /// The file.
+    pub file: PathBuf,
+    /// What must stand in it.
+    pub contains: String,
+    /// The command that puts it there.
+    pub mend: String,
+}

@@ -1,0 +1,103 @@
+//! From what was typed to what is printed and the exit code.
+
+use super::apply::{self, Mode, Moment};
+use super::desk::Desk;
+use super::{doctor, hook, policy, report};
+use crate::cli::{Color, Command, Common, Format};
+use crate::model::report::Report;
+use crate::render::json;
+use crate::render::text::{self, Asked, Style};
+use crate::sys::host;
+
+/// What a command answers.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// For standard output.
+    pub text: String,
+    /// For standard error, without the program's name; empty: nothing.
+    pub error: String,
+    /// Exit code.
+    pub code: u8,
+    /// What must be run behind it, with the policy's own deadlines: of a hook that acts inline.
+    pub next: Option<Command>,
+}
+
+/// Usage or configuration error; nothing was done.
+const FAULT: u8 = 2;
+
+/// Runs a command.
+pub fn run(command: &Command) -> Answer {
+    let answer = match command {
+        Command::Report(common) => look(common, Asked::Report),
+        Command::Plan(common) => look(common, Asked::Plan),
+        Command::Apply { after_transaction, dry_run, common } => {
+            let moment = if *after_transaction { Moment::AfterTransaction } else { Moment::Now };
+            let mode = if *dry_run { Mode::DryRun } else { Mode::Act };
+            act(common, moment, mode)
+        }
+        Command::Hook(typed) => {
+            let common = typed.common();
+            let told = hook::hook(&Desk::open(&common), typed);
+            Ok(match told.usage {
+                Some(error) => Answer { error, code: FAULT, ..Answer::default() },
+                None => {
+                    let text = told.lines.iter().map(|line| format!("reexec: {line}\n")).collect();
+                    let next = told.inline.then(|| Command::Apply { after_transaction: false, dry_run: false, common });
+                    Answer { text, code: if typed.strict { told.strict_code } else { 0 }, next, ..Answer::default() }
+                }
+            })
+        }
+        Command::Policy { command, root } => {
+            policy::policy(command, root).map(|text| Answer { text, ..Answer::default() })
+        }
+        Command::Doctor(common) => {
+            let checks = doctor::doctor(&Desk::open(common));
+            Ok(Answer {
+                text: text::doctor(&checks, &style(common)),
+                code: doctor::exit_code(&checks),
+                ..Answer::default()
+            })
+        }
+    };
+    answer.unwrap_or_else(|error| Answer { error: format!("{error:#}"), code: FAULT, ..Answer::default() })
+}
+
+fn look(common: &Common, asked: Asked) -> anyhow::Result<Answer> {
+    let desk = Desk::open(common);
+    if asked == Asked::Plan {
+        desk.policy()?;
+    }
+    let report = report::report(&desk)?;
+    let code = report.exit_code();
+    Ok(Answer { text: print(&report, code, asked, common), code, ..Answer::default() })
+}
+
+fn act(common: &Common, moment: Moment, mode: Mode) -> anyhow::Result<Answer> {
+    let desk = Desk::open(common);
+    let run = apply::apply(&desk, moment, mode)?;
+    let asked = match mode {
+        Mode::Act => Asked::Apply,
+        Mode::DryRun => Asked::Plan,
+    };
+    let text = run.report.map(|report| print(&report, run.exit_code, asked, common)).unwrap_or_default();
+    Ok(Answer { text, code: run.exit_code, ..Answer::default() })
+}
+
+fn print(report: &Report, code: u8, asked: Asked, common: &Common) -> String {
+    if common.quiet {
+        return String::new();
+    }
+    match common.format {
+        Format::Json => json::render(report, code),
+        Format::Text => text::render(report, asked, &style(common)),
+    }
+}
+
+fn style(common: &Common) -> Style {
+    let color = match common.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => host::output_is_terminal() && !host::no_color(),
+    };
+    Style { columns: host::terminal_columns().unwrap_or(100), color, verbose: common.verbose }
+}

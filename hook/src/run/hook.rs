@@ -1,0 +1,203 @@
+//! `hook`: called by a package manager's trigger. Writes down what it says, and hands over.
+
+use super::desk::Desk;
+use crate::cli::{HookArguments, Phase as CliPhase};
+use crate::model::claim::Claim;
+use crate::model::pending::{Pending, Side, Snapshot};
+use crate::model::policy::When;
+use crate::model::text::escape;
+use crate::run::protect;
+use crate::sys::files::{Links, Root};
+use crate::sys::plugin::{Phase, Plugin, PluginError, Plugins, TriggerInput};
+use crate::sys::systemd::{self, Systemd};
+use crate::sys::{clock, host, input};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A trigger list of a whole distribution is some 10 MB.
+const MOST_INPUT: usize = 16 << 20;
+const INPUT_DEADLINE: Duration = Duration::from_secs(8);
+const READ_DEADLINE: Duration = Duration::from_secs(8);
+/// The unit that waits for the transaction's end and then acts.
+const APPLY_UNIT: &str = "reexec-apply.service";
+
+/// What the hook has to say.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Lines for the admin, without the program's name before them.
+    pub lines: Vec<String>,
+    /// What was typed is wrong.
+    pub usage: Option<String>,
+    /// What `--strict` answers with.
+    pub strict_code: u8,
+    /// The policy wants it done now, while the package manager waits.
+    pub inline: bool,
+}
+
+/// Takes one call of a trigger.
+pub fn hook(desk: &Desk<'_>, typed: &HookArguments) -> Told {
+    let mut told = Told::default();
+    let plugin = match find(desk, &typed.manager) {
+        Ok(plugin) => Some(plugin),
+        Err(error @ (PluginError::BadName(_) | PluginError::NotFound { .. })) => {
+            return Told { usage: Some(error.to_string()), ..told };
+        }
+        Err(error) => {
+            told.lines.push(error.to_string());
+            None
+        }
+    };
+    let pending = take(desk, typed, plugin.as_ref());
+    told.lines.extend(pending.gaps.iter().cloned());
+    if desk.store.newest_pending().is_some_and(|newest| newest.repeats(&pending)) {
+        return told;
+    }
+    let (paths, waiting, _) = desk.pending();
+    let bracketed = waiting.iter().any(|one| one.side == Side::Pre && one.manager == pending.manager);
+    if let Err(error) = desk.store.add_pending(&pending) {
+        told.lines.push(format!("{error:#}; nothing will be restarted for this transaction"));
+        return told;
+    }
+    if pending.side == Side::Post {
+        // A trigger inside a transaction that was announced: the call behind it speaks.
+        let inner = bracketed && !typed.arguments.is_empty();
+        finish(desk, &pending, &waiting, inner, &mut told);
+        if typed.strict {
+            told.strict_code = super::report::report(desk).map_or(2, |report| report.exit_code());
+        }
+    }
+    drop(paths);
+    told
+}
+
+fn find(desk: &Desk<'_>, manager: &str) -> Result<Plugin, PluginError> {
+    let folders = desk.common.plugins.clone().map(|folder| vec![folder]);
+    folders.map(Plugins::new).unwrap_or_default().find(manager)
+}
+
+/// Reads the trigger, and for `pre` looks at the files that it names.
+fn take(desk: &Desk<'_>, typed: &HookArguments, plugin: Option<&Plugin>) -> Pending {
+    let side = match typed.phase {
+        CliPhase::Pre => Side::Pre,
+        CliPhase::Post => Side::Post,
+    };
+    let mut pending = Pending {
+        boot_id: desk.boot_id.clone(),
+        time: clock::now(),
+        side,
+        manager: typed.manager.clone(),
+        root: desk.common.root.clone(),
+        packages: Vec::new(),
+        claims: Vec::new(),
+        snapshots: Vec::new(),
+        caller: protect::own_cgroup(&desk.common.proc).map(|cgroup| escape(&cgroup)).unwrap_or_default(),
+        gaps: Vec::new(),
+    };
+    let Some(plugin) = plugin else {
+        pending.gaps.push(format!("the trigger of {} could not be read", typed.manager));
+        return pending;
+    };
+    let input = match host::input_is_terminal() {
+        true => input::Input::default(),
+        false => input::stdin(MOST_INPUT, INPUT_DEADLINE).unwrap_or_default(),
+    };
+    pending.gaps.extend(input.cut);
+    let trigger = TriggerInput {
+        phase: match side {
+            Side::Pre => Phase::Pre,
+            Side::Post => Phase::Post,
+        },
+        root: desk.common.root.clone(),
+        arguments: typed.arguments.clone(),
+        input: input.bytes,
+        since: Some(since(desk)),
+    };
+    match plugin.read(&trigger, READ_DEADLINE) {
+        Ok(reading) => {
+            pending.packages = reading.packages;
+            pending.claims = reading.claims;
+            pending.gaps.extend(reading.messages);
+        }
+        Err(error) => pending.gaps.push(error.to_string()),
+    }
+    if side == Side::Pre {
+        pending.snapshots = snapshots(&pending.claims, &desk.common.root);
+    }
+    pending
+}
+
+/// The moment behind which a change in the package database is news, in seconds since 1970.
+fn since(desk: &Desk<'_>) -> i64 {
+    let first_waiting = desk.pending().1.first().map(|pending| pending.time);
+    let last = desk.store.memory(&desk.boot_id).time;
+    let moment = first_waiting.unwrap_or(last).max(clock::boot());
+    i64::try_from(moment / 1_000_000_000).unwrap_or(0)
+}
+
+/// The claimed files as they are now, with their handles.
+fn snapshots(claims: &[Claim], root: &Path) -> Vec<Snapshot> {
+    let (own, below) = (Root::Own, |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path)));
+    let look = |claim: &Claim| {
+        let Claim::File { path, .. } = claim else { return None };
+        let path: PathBuf = own.resolve_folder(&below(path));
+        let (facts, handle) = own.look_with_handle(&path, Links::Keep)?;
+        let handle =
+            handle.map(|handle| (handle.kind, handle.bytes.iter().map(|byte| format!("{byte:02x}")).collect()));
+        Some(Snapshot { path, facts, handle })
+    };
+    claims.iter().filter_map(look).collect()
+}
+
+/// After the files were replaced: says so in one line, and hands over by the policy.
+fn finish(desk: &Desk<'_>, pending: &Pending, waiting: &[Pending], inner: bool, told: &mut Told) {
+    if host::in_chroot(&desk.common.proc) || desk.common.root != Path::new("/") {
+        told.lines.push("not the running system: nothing to look at".to_owned());
+        return;
+    }
+    let policy = match desk.policy() {
+        Ok(loaded) => loaded.policy,
+        Err(error) => {
+            let first = error.to_string();
+            let first = first.lines().next().unwrap_or_default();
+            told.lines.push(format!("{first} (see `reexec policy check`); nothing will be restarted"));
+            return;
+        }
+    };
+    let when = match policy.defaults.when {
+        When::AfterTransaction if !systemd::is_running() => When::Inline,
+        when => when,
+    };
+    let what = summary(pending, waiting);
+    match (when, inner) {
+        (When::Manual, false) => told.lines.push(format!("{what}; `reexec apply` acts on it")),
+        (When::Manual | When::Inline, true) => {}
+        (When::Inline, false) => told.inline = true,
+        (When::AfterTransaction, inner) => {
+            if !inner {
+                told.lines.push(format!(
+                    "{what}; looking after the transaction who still runs the old (journalctl -u reexec-apply)"
+                ));
+            }
+            // The path unit sees the pending set too; this only makes sure that somebody does.
+            if let Err(error) = Systemd::connect().and_then(|systemd| systemd.start(APPLY_UNIT)) {
+                told.lines
+                    .push(format!("{APPLY_UNIT} could not be started: {error:#}; it waits in /run/reexec/pending"));
+            }
+        }
+    }
+}
+
+fn summary(pending: &Pending, waiting: &[Pending]) -> String {
+    let all = || waiting.iter().chain(std::iter::once(pending));
+    let packages: std::collections::BTreeSet<&str> =
+        all().flat_map(|one| &one.packages).map(|package| package.name.as_str()).collect();
+    let files: std::collections::HashSet<&Claim> =
+        all().flat_map(|one| &one.claims).filter(|claim| matches!(claim, Claim::File { .. })).collect();
+    match (packages.len(), files.len()) {
+        (0, 0) => "files were replaced".to_owned(),
+        (0, files) => format!("{files} files may have been replaced"),
+        (1, files) => format!("1 package with {files} files"),
+        (packages, files) => format!("{packages} packages with {files} files"),
+    }
+}
