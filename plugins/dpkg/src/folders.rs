@@ -4,6 +4,7 @@
 //! admin's, both are one folder, and the second spelling is the one that is on disk.
 
 use crate::lines::split_path;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -60,6 +61,19 @@ impl Folders {
     /// A folder with every link followed.
     pub fn resolve_folder(&mut self, folder: &[u8]) -> Vec<u8> {
         self.folder(folder, MAX_LINKS)
+    }
+
+    /// The path with the link followed that its first folder may be: all that merged /usr needs.
+    pub fn resolve_top<'p>(&mut self, path: &'p [u8]) -> Cow<'p, [u8]> {
+        let Some(end) = path.iter().skip(1).position(|byte| *byte == b'/') else {
+            return Cow::Borrowed(path);
+        };
+        let (top, rest) = path.split_at(end + 1);
+        let real = self.folder(top, MAX_LINKS);
+        if real == top {
+            return Cow::Borrowed(path);
+        }
+        Cow::Owned([&real, rest].concat())
     }
 
     fn folder(&mut self, folder: &[u8], links: u32) -> Vec<u8> {

@@ -62,19 +62,69 @@ struct Search<'a> {
     /// The paths as they are on disk, and where in the question they stand.
     places: HashMap<Vec<u8>, Vec<usize>>,
     /// Their last names: an entry with another one is passed over at once.
-    names: HashSet<Vec<u8>>,
+    names: Names,
     found: HashMap<usize, Found>,
+    /// Entries with a name that is looked for, in another folder; a link may make the two one.
+    elsewhere: Vec<Elsewhere>,
+}
+
+/// A set of names that says no quickly.
+#[derive(Debug)]
+struct Names {
+    all: HashSet<Vec<u8>>,
+    /// One bit for each value of `Names::bit`.
+    bits: Vec<u64>,
+}
+
+impl Names {
+    fn new() -> Names {
+        Names {
+            all: HashSet::new(),
+            bits: vec![0; 1 << 10],
+        }
+    }
+
+    /// A number of 16 bits, from the length and the last bytes: names differ most at their ends.
+    fn bit(name: &[u8]) -> usize {
+        let mut last = [0; 8];
+        let tail = &name[name.len().saturating_sub(8)..];
+        last[..tail.len()].copy_from_slice(tail);
+        let mixed = (u64::from_le_bytes(last) ^ (name.len() as u64) << 56)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 48) as usize
+    }
+
+    fn insert(&mut self, name: &[u8]) {
+        let bit = Names::bit(name);
+        self.bits[bit / 64] |= 1 << (bit % 64);
+        self.all.insert(name.to_vec());
+    }
+
+    fn contains(&self, name: &[u8]) -> bool {
+        let bit = Names::bit(name);
+        self.bits[bit / 64] & (1 << (bit % 64)) != 0 && self.all.contains(name)
+    }
+}
+
+/// An entry that may turn out to be a path of the question once links are followed.
+#[derive(Debug)]
+struct Elsewhere {
+    rank: Rank,
+    list: usize,
+    entry: Vec<u8>,
+    /// Where the entry is kept, if that is another place than it says.
+    diverted: Option<Vec<u8>>,
 }
 
 impl<'a> Search<'a> {
     fn new(paths: &[&[u8]], folders: &'a mut Folders) -> Search<'a> {
         let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        let mut names = HashSet::new();
+        let mut names = Names::new();
         for (index, path) in paths.iter().enumerate() {
             if path.starts_with(b"/") && path.len() > 1 {
                 let path = path.strip_suffix(b"/").unwrap_or(path);
                 let place = folders.resolve(path);
-                names.insert(split_path(&place).1.to_vec());
+                names.insert(split_path(&place).1);
                 places.entry(place).or_default().push(index);
             }
         }
@@ -83,6 +133,7 @@ impl<'a> Search<'a> {
             places,
             names,
             found: HashMap::new(),
+            elsewhere: Vec::new(),
         }
     }
 
@@ -97,7 +148,7 @@ impl<'a> Search<'a> {
         let native = status.native();
         for (from, to) in diversions.pairs() {
             if self.names.contains(split_path(to).1) {
-                self.names.insert(split_path(from).1.to_vec());
+                self.names.insert(split_path(from).1);
             }
         }
         let mut text = Vec::new();
@@ -117,16 +168,49 @@ impl<'a> Search<'a> {
             for entry in lines(&text) {
                 if self.names.contains(split_path(entry).1) {
                     let place = diversions.place(entry, list.name());
-                    self.note(entry, place, number, rank);
+                    self.meet(entry, place, number, rank);
                 }
+            }
+        }
+        self.follow_links();
+    }
+
+    /// An entry with a name that is looked for. Only the links of merged /usr are followed here:
+    /// some names (`copyright`, `__init__.py`) are in thousands of folders.
+    fn meet(&mut self, entry: &[u8], place: &[u8], list: usize, rank: Rank) {
+        let real = self.folders.resolve_top(place);
+        if self.note(entry, &real, list, rank) {
+            return;
+        }
+        self.elsewhere.push(Elsewhere {
+            rank,
+            list,
+            entry: entry.to_vec(),
+            diverted: (place != entry).then(|| place.to_vec()),
+        });
+    }
+
+    /// Looks again at what was elsewhere, for the sake of paths that nobody owns yet.
+    fn follow_links(&mut self) {
+        let mut unowned = Names::new();
+        for (place, indexes) in &self.places {
+            if indexes.iter().any(|index| !self.found.contains_key(index)) {
+                unowned.insert(split_path(place).1);
+            }
+        }
+        for met in std::mem::take(&mut self.elsewhere) {
+            let place = met.diverted.as_ref().unwrap_or(&met.entry);
+            if unowned.contains(split_path(place).1) {
+                let place = self.folders.resolve(place);
+                self.note(&met.entry, &place, met.list, met.rank);
             }
         }
     }
 
-    fn note(&mut self, entry: &[u8], place: &[u8], list: usize, rank: Rank) {
-        let place = self.folders.resolve(place);
-        let Some(indexes) = self.places.get(&place) else {
-            return;
+    /// Whether the place is one of the question; keeps the entry if it is the best for it so far.
+    fn note(&mut self, entry: &[u8], place: &[u8], list: usize, rank: Rank) -> bool {
+        let Some(indexes) = self.places.get(place) else {
+            return false;
         };
         for index in indexes {
             let better = self.found.get(index).is_none_or(|found| rank > found.rank);
@@ -135,6 +219,7 @@ impl<'a> Search<'a> {
                 self.found.insert(*index, Found { rank, list, entry });
             }
         }
+        true
     }
 
     /// What was found: for each list its entries, and for each of them the paths of the question.
@@ -156,9 +241,14 @@ fn digests(
     status: &Status<'_>,
 ) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut all = HashMap::new();
+    // Most lines of md5sums are of other files, and most of those are of another length.
+    let mut lengths = [false; 256];
+    for entry in entries.keys() {
+        lengths[entry.len() % 256] = true;
+    }
     let mut keep = |path: &[u8], digest: &[u8]| {
-        let is_digest = digest.len() == DIGEST && digest.iter().all(u8::is_ascii_hexdigit);
-        if is_digest && entries.contains_key(path) {
+        let is_digest = || digest.len() == DIGEST && digest.iter().all(u8::is_ascii_hexdigit);
+        if entries.contains_key(path) && is_digest() {
             all.insert(path.to_vec(), digest.to_vec());
         }
     };
@@ -167,10 +257,14 @@ fn digests(
     if database.read_info(list, "md5sums", &mut text).is_ok() {
         let mut path = Vec::new();
         for line in lines(&text) {
-            if let Some((digest, name)) = line.split_at_checked(DIGEST) {
+            let Some((digest, name)) = line.split_at_checked(DIGEST) else {
+                continue;
+            };
+            let name = name.strip_prefix(b"  ").unwrap_or(name);
+            if lengths[(name.len() + 1) % 256] {
                 path.clear();
                 path.push(b'/');
-                path.extend_from_slice(name.trim_ascii_start());
+                path.extend_from_slice(name);
                 keep(&path, digest);
             }
         }
