@@ -1,0 +1,419 @@
+//! The files below `/var/lib/dpkg`.
+
+use crate::folders::Folders;
+use crate::lines::{lines, shown, split_path};
+use crate::status::{Package, Status};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Where dpkg keeps its files.
+const ADMIN: &[u8] = b"/var/lib/dpkg";
+/// Most bytes of one file of the database.
+const MAX_FILE: u64 = 128 << 20;
+/// Longest name of a package with its architecture: a file name has no more.
+const MAX_NAME: usize = 250;
+
+/// The folder of the database, and what its texts are.
+#[derive(Debug)]
+pub struct Database {
+    admin: PathBuf,
+    status: Vec<u8>,
+    diversions: Vec<u8>,
+}
+
+/// The list of one package's files, by its name in `info`: `NAME` or `NAME:ARCH`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListName(Vec<u8>);
+
+impl ListName {
+    fn parts(&self) -> (&[u8], Option<&[u8]>) {
+        match self.0.iter().position(|byte| *byte == b':') {
+            Some(at) => (&self.0[..at], Some(&self.0[at + 1..])),
+            None => (&self.0, None),
+        }
+    }
+
+    /// The package's name without architecture.
+    pub fn name(&self) -> &[u8] {
+        self.parts().0
+    }
+
+    /// What `status` says of the package.
+    pub fn package<'s, 'a>(&self, status: &'s Status<'a>) -> Option<&'s Package<'a>> {
+        let (name, architecture) = self.parts();
+        status.find(name, architecture)
+    }
+
+    /// The package as people write it: with its architecture where that is not the machine's own.
+    pub fn shown(&self, status: &Status<'_>) -> Vec<u8> {
+        let (name, own) = self.parts();
+        let known = self.package(status).map(|package| package.architecture);
+        full_name(name, own.or(known), status.native())
+    }
+}
+
+/// `name`, or `name:architecture` where that is not the machine's own.
+pub fn full_name(name: &[u8], architecture: Option<&[u8]>, native: &[u8]) -> Vec<u8> {
+    match architecture {
+        None | Some(b"" | b"all") => name.to_vec(),
+        Some(own) if own == native || native.is_empty() => name.to_vec(),
+        Some(foreign) => [name, b":", foreign].concat(),
+    }
+}
+
+/// Whether a package can be called so: what is read from outside must not name a file elsewhere.
+pub fn is_name(name: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
+    name.len() <= MAX_NAME && name.first().is_some_and(u8::is_ascii_alphanumeric) && name.iter().all(fits)
+}
+
+impl Database {
+    /// Opens the database below a root.
+    pub fn open(folders: &mut Folders) -> Result<Database, String> {
+        let admin = folders.resolve_folder(ADMIN);
+        let admin = folders.outside(&admin);
+        let mut status = Vec::new();
+        read(&admin.join("status"), &mut status)
+            .map_err(|error| format!("{}: {error}", admin.join("status").display()))?;
+        for update in updates(&admin) {
+            status.extend_from_slice(b"\n\n");
+            let mut text = Vec::new();
+            // Gone between the listing and now: dpkg has merged it, and the next look sees it.
+            if read(&update, &mut text).is_ok() {
+                status.extend_from_slice(&text);
+            }
+        }
+        let mut diversions = Vec::new();
+        match read(&admin.join("diversions"), &mut diversions) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(format!("{}: {error}", admin.join("diversions").display()))
+            }
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Database { admin, status, diversions })
+    }
+
+    /// The folder of the database.
+    pub fn admin(&self) -> &Path {
+        &self.admin
+    }
+
+    /// What dpkg knows of each package.
+    pub fn status(&self) -> Status<'_> {
+        Status::parse(&self.status)
+    }
+
+    /// Which files are kept under another name.
+    pub fn diversions(&self) -> Diversions<'_> {
+        Diversions::parse(&self.diversions)
+    }
+
+    /// All lists, sorted.
+    pub fn lists(&self) -> Result<Vec<ListName>, String> {
+        let info = self.admin.join("info");
+        let failed = |error: io::Error| format!("{}: {error}", info.display());
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(&info).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().into_vec();
+            if let Some(name) = name.strip_suffix(b".list") {
+                all.push(ListName(name.to_vec()));
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
+    /// The lists of a package, as [`ListName::shown`] writes it; several where an architecture is
+    /// not given and more than one is installed side by side.
+    pub fn lists_of(&self, package: &[u8], status: &Status<'_>) -> Vec<ListName> {
+        let asked = ListName(package.to_vec());
+        let (name, architecture) = asked.parts();
+        if !is_name(name) || architecture.is_some_and(|own| !is_name(own)) {
+            return Vec::new();
+        }
+        let mut candidates = Vec::new();
+        match architecture {
+            Some(own) => {
+                candidates.push(ListName(package.to_vec()));
+                if status.find(name, Some(own)).is_some() {
+                    candidates.push(ListName(name.to_vec()));
+                }
+            }
+            None => {
+                candidates.push(ListName(name.to_vec()));
+                let native = status.native();
+                let mut known: Vec<_> = status.named(name).iter().map(|one| one.architecture).collect();
+                // The machine's own stands for all where it is there.
+                if known.contains(&native) {
+                    known = vec![native];
+                }
+                candidates.extend(known.iter().map(|own| ListName([name, b":", own].concat())));
+            }
+        }
+        candidates.retain(|list| self.info(list, "list").exists());
+        candidates
+    }
+
+    /// The path of a file in `info`.
+    pub fn info(&self, list: &ListName, suffix: &str) -> PathBuf {
+        let mut file = list.0.clone();
+        file.push(b'.');
+        file.extend_from_slice(suffix.as_bytes());
+        self.admin.join("info").join(OsStr::from_bytes(&file))
+    }
+
+    /// Reads a file in `info` over `text`.
+    pub fn read_info(&self, list: &ListName, suffix: &str, text: &mut Vec<u8>) -> io::Result<()> {
+        read(&self.info(list, suffix), text)
+    }
+}
+
+/// The entries of `updates/`, which count more than `status`: files with numbers for names.
+pub fn updates(admin: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(admin.join("updates")) else {
+        return Vec::new();
+    };
+    let mut all: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit)))
+        .collect();
+    all.sort();
+    all
+}
+
+/// Reads a file over `text`, as far as a file of the database can be long.
+fn read(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
+    text.clear();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(text)?;
+    if text.len() as u64 > MAX_FILE {
+        text.clear();
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(())
+}
+
+/// Which files are kept under another name, and for whom.
+#[derive(Debug)]
+pub struct Diversions<'a> {
+    by_path: HashMap<&'a [u8], (&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Diversions<'a> {
+    /// Parses groups of three lines: original, diverted-to, package (`:` for the admin).
+    pub fn parse(text: &'a [u8]) -> Diversions<'a> {
+        let mut by_path = HashMap::new();
+        let mut all = lines(text);
+        while let (Some(from), Some(to), Some(package)) = (all.next(), all.next(), all.next()) {
+            by_path.insert(from, (to, package));
+        }
+        Diversions { by_path }
+    }
+
+    /// Where a file that `package` lists as `path` is.
+    pub fn place<'p>(&self, path: &'p [u8], package: &[u8]) -> &'p [u8]
+    where
+        'a: 'p,
+    {
+        match self.by_path.get(path) {
+            Some((to, by)) if *by != package => to,
+            Some(_) | None => path,
+        }
+    }
+
+    /// Originals and where they are diverted to.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + '_ {
+        self.by_path.iter().map(|(from, (to, _))| (*from, *to))
+    }
+}
+
+/// The files of one list, without its folders: a folder is what another entry lies in.
+pub fn files(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut folders: HashSet<&[u8]> = HashSet::new();
+    let mut last: &[u8] = b"";
+    for line in lines(list) {
+        let folder = split_path(line).0;
+        if folder != last {
+            folders.insert(folder);
+            last = folder;
+        }
+    }
+    lines(list).filter(move |line| line.starts_with(b"/") && *line != b"/." && !folders.contains(line))
+}
+
+/// A list that could not be read, as a line for the admin.
+pub fn unread(list: &ListName, error: &io::Error) -> String {
+    format!("files of {}: {error}", shown(&list.0))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// A folder with a database in it, removed in the end.
+    #[derive(Debug)]
+    pub struct TestRoot(PathBuf);
+
+    impl TestRoot {
+        pub fn new() -> TestRoot {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("reexec-dpkg-{}-{number}", std::process::id()));
+            std::fs::create_dir_all(path.join("var/lib/dpkg/info")).expect("folders");
+            std::fs::create_dir_all(path.join("var/lib/dpkg/updates")).expect("folders");
+            let root = TestRoot(path);
+            root.write("status", b"");
+            root
+        }
+
+        pub fn path(&self) -> &Path {
+            &self.0
+        }
+
+        pub fn write(&self, file: &str, text: &[u8]) {
+            std::fs::write(self.0.join("var/lib/dpkg").join(file), text).expect("write");
+        }
+
+        /// The root of most tests: dpkg and dash, a library for two architectures, merged /usr.
+        pub fn usual() -> TestRoot {
+            let root = TestRoot::new();
+            std::fs::create_dir_all(root.path().join("usr/lib")).expect("folder");
+            std::fs::create_dir_all(root.path().join("usr/bin")).expect("folder");
+            for name in ["lib", "bin"] {
+                std::os::unix::fs::symlink(format!("usr/{name}"), root.path().join(name)).expect("link");
+            }
+            let stanza = |name: &str, architecture: &str, version: &str, more: &str| {
+                format!(
+                    "Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\n\
+                     Version: {version}\n{more}\n"
+                )
+            };
+            let status = [
+                stanza("dpkg", "amd64", "1.21.22", ""),
+                stanza("dash", "amd64", "0.5.12-2", ""),
+                stanza("bash", "amd64", "5.2.15-2", ""),
+                stanza(
+                    "libx",
+                    "amd64",
+                    "1:2.0-1",
+                    "Multi-Arch: same\nConffiles:\n /etc/libx.conf 0123456789abcdef0123456789abcdef\n",
+                ),
+                stanza("libx", "i386", "1:2.0-1", "Multi-Arch: same\n"),
+                stanza("wine32", "i386", "8.0", ""),
+                stanza("tzdata", "all", "2024a", ""),
+            ]
+            .concat();
+            root.write("status", status.as_bytes());
+            root.write("info/dash.list", b"/.\n/bin\n/bin/dash\n/bin/sh\n");
+            root.write(
+                "info/dash.md5sums",
+                b"00000000000000000000000000000001  bin/dash\n00000000000000000000000000000002  bin/sh\n",
+            );
+            root.write("info/bash.list", b"/.\n/bin\n/bin/bash\n/bin/sh\n");
+            root.write(
+                "info/libx:amd64.list",
+                b"/.\n/etc\n/etc/libx.conf\n/lib\n/lib/x86_64-linux-gnu\n/lib/x86_64-linux-gnu/libx.so.2\n",
+            );
+            root.write("info/libx:i386.list", b"/.\n/lib\n/lib/i386-linux-gnu\n/lib/i386-linux-gnu/libx.so.2\n");
+            root.write("info/wine32.list", b"/.\n/usr\n/usr/bin\n/usr/bin/wine\n");
+            root.write("info/tzdata.list", b"/.\n/usr\n/usr/share\n/usr/share/zoneinfo\n/usr/share/zoneinfo/UTC\n");
+            // dash's file moved away for bash's: what `dpkg-divert --package bash` does.
+            root.write("diversions", b"/bin/sh\n/bin/sh.distrib\nbash\n");
+            root
+        }
+    }
+
+    impl Drop for TestRoot {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_name_from_outside_never_names_a_file_elsewhere() {
+        for (name, expected) in [
+            (&b"libstdc++6"[..], true),
+            (b"0ad", true),
+            (b"", false),
+            (b".hidden", false),
+            (b"../../../etc/passwd", false),
+            (b"a/b", false),
+            (b"a\0", false),
+            (&[b'a'; 251], false),
+        ] {
+            assert_eq!(is_name(name), expected, "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_list_of_a_package_is_found_with_and_without_its_architecture() {
+        let root = TestRoot::usual();
+        let database = Database::open(&mut Folders::below(root.path())).expect("database");
+        let status = database.status();
+        for (package, expected) in [
+            ("dash", vec!["dash"]),
+            ("libx", vec!["libx:amd64"]),
+            ("libx:amd64", vec!["libx:amd64"]),
+            ("libx:i386", vec!["libx:i386"]),
+            ("wine32:i386", vec!["wine32"]),
+            ("wine32:arm64", vec![]),
+            ("unknown", vec![]),
+            ("../status", vec![]),
+        ] {
+            let lists = database.lists_of(package.as_bytes(), &status);
+            let expected: Vec<_> = expected.iter().map(|name| ListName(name.as_bytes().to_vec())).collect();
+            assert_eq!(lists, expected, "{package}");
+        }
+    }
+
+    #[test]
+    fn packages_are_shown_with_an_architecture_that_is_not_the_machines() {
+        let root = TestRoot::usual();
+        let database = Database::open(&mut Folders::below(root.path())).expect("database");
+        let status = database.status();
+        for (list, expected) in [
+            ("dash", "dash"),
+            ("libx:amd64", "libx"),
+            ("libx:i386", "libx:i386"),
+            ("wine32", "wine32:i386"),
+            ("tzdata", "tzdata"),
+        ] {
+            let shown = ListName(list.as_bytes().to_vec()).shown(&status);
+            assert_eq!(shown, expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn folders_of_a_list_are_no_files() {
+        let list = b"/.\n/usr\n/usr/a\n/usr/a-b\n/usr/a/c\n/usr/tab\there\n/usr/\xff\nbroken\n\n";
+        let files: Vec<_> = files(list).collect();
+        assert_eq!(files, [&b"/usr/a-b"[..], b"/usr/a/c", b"/usr/tab\there", b"/usr/\xff"]);
+    }
+
+    #[test]
+    fn a_diverted_file_is_elsewhere_for_all_but_the_diverter() {
+        let diversions = Diversions::parse(b"/bin/sh\n/bin/sh.distrib\nbash\n/x\n/y\n:\n/cut\n");
+        for (path, package, place) in [
+            ("/bin/sh", "dash", "/bin/sh.distrib"),
+            ("/bin/sh", "bash", "/bin/sh"),
+            ("/x", "any", "/y"),
+            ("/cut", "any", "/cut"),
+        ] {
+            assert_eq!(diversions.place(path.as_bytes(), package.as_bytes()), place.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_dpkg_has_not_merged_yet_counts_more_than_the_status() {
+        let root = TestRoot::usual();
+        root.write("updates/0001", b"Package: dash\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 9\n");
+        root.write("updates/tmp.i", b"####padding####\n");
+        let database = Database::open(&mut Folders::below(root.path())).expect("database");
+        let status = database.status();
+        assert_eq!(status.find(b"dash", None).expect("known").version, b"9");
+    }
+}

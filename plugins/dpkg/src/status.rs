@@ -1,0 +1,210 @@
+//! The text of `status`: what dpkg knows of each package.
+
+use crate::lines::lines;
+use std::collections::HashMap;
+
+/// One package and architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Package<'a> {
+    /// Name without architecture.
+    pub name: &'a [u8],
+    /// Architecture; empty in very old databases.
+    pub architecture: &'a [u8],
+    /// Version, of what is (or was last) unpacked.
+    pub version: &'a [u8],
+    /// `installed`, `half-configured`, `config-files`, …
+    pub state: &'a [u8],
+    /// Whether dpkg wants it installed again before all else.
+    pub must_reinstall: bool,
+    /// Lines of the `Conffiles` field.
+    conffiles: &'a [u8],
+}
+
+impl<'a> Package<'a> {
+    /// Whether files of it are on disk.
+    pub fn has_files(&self) -> bool {
+        !matches!(self.state, b"config-files" | b"not-installed" | b"")
+    }
+
+    /// Configuration files with the digest that dpkg keeps for the packaged version.
+    pub fn conffiles(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        lines(self.conffiles).filter_map(|line| {
+            let mut line = line.trim_ascii();
+            // " /etc/name with spaces 0123… obsolete": the words after the digest are flags.
+            loop {
+                let at = line.iter().rposition(|byte| *byte == b' ')?;
+                let (path, last) = (&line[..at], &line[at + 1..]);
+                match last {
+                    b"obsolete" | b"remove-on-upgrade" => line = path,
+                    digest => return Some((path, digest)),
+                }
+            }
+        })
+    }
+}
+
+/// All packages.
+#[derive(Debug, Default)]
+pub struct Status<'a> {
+    by_name: HashMap<&'a [u8], Vec<Package<'a>>>,
+}
+
+impl<'a> Status<'a> {
+    /// Parses the text of `status`, with that of `updates/*` after it: of two entries for one
+    /// package and architecture the later one counts, as for dpkg.
+    pub fn parse(text: &'a [u8]) -> Status<'a> {
+        let mut status = Status::default();
+        let mut all = lines(text);
+        while !all.rest().is_empty() {
+            let package = next_stanza(&mut all);
+            if package.name.is_empty() {
+                continue;
+            }
+            let same_name = status.by_name.entry(package.name).or_default();
+            match same_name.iter_mut().find(|known| known.architecture == package.architecture) {
+                Some(known) => *known = package,
+                None => same_name.push(package),
+            }
+        }
+        status
+    }
+
+    /// The machine's own architecture: that of dpkg itself.
+    pub fn native(&self) -> &'a [u8] {
+        self.named(b"dpkg").iter().find(|package| package.has_files()).map_or(b"", |package| package.architecture)
+    }
+
+    /// All architectures of a package.
+    pub fn named(&self, name: &[u8]) -> &[Package<'a>] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// A package by its name and, where one is given, its architecture; one with files first.
+    pub fn find(&self, name: &[u8], architecture: Option<&[u8]>) -> Option<&Package<'a>> {
+        let fits = |package: &&Package<'_>| architecture.is_none_or(|one| one == package.architecture);
+        let all = self.named(name);
+        all.iter().filter(fits).find(|package| package.has_files()).or_else(|| all.iter().find(fits))
+    }
+
+    /// All packages, in no order.
+    pub fn packages(&self) -> impl Iterator<Item = &Package<'a>> {
+        self.by_name.values().flatten()
+    }
+}
+
+/// Takes lines up to an empty one.
+fn next_stanza<'a>(all: &mut crate::lines::Lines<'a>) -> Package<'a> {
+    let mut package = Package::default();
+    while let Some(line) = all.next() {
+        if line.is_empty() {
+            break;
+        }
+        match line[0] {
+            b'P' => set(&mut package.name, line, b"Package:"),
+            b'A' => set(&mut package.architecture, line, b"Architecture:"),
+            b'V' => set(&mut package.version, line, b"Version:"),
+            b'S' => {
+                let mut words: &[u8] = b"";
+                set(&mut words, line, b"Status:");
+                let mut words = words.split(|byte| *byte == b' ').skip(1);
+                if let (Some(flag), Some(state)) = (words.next(), words.next()) {
+                    package.must_reinstall = flag == b"reinstreq";
+                    package.state = state;
+                }
+            }
+            b'C' if line == b"Conffiles:" => {
+                let from = all.rest();
+                let mut len = 0;
+                while all.rest().first() == Some(&b' ') {
+                    all.next();
+                    len = from.len() - all.rest().len();
+                }
+                package.conffiles = &from[..len];
+            }
+            _ => {}
+        }
+    }
+    package
+}
+
+fn set<'a>(to: &mut &'a [u8], line: &'a [u8], field: &[u8]) {
+    if let Some(value) = line.strip_prefix(field) {
+        *to = value.trim_ascii();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"Package: dpkg\n\
+        Status: install ok installed\n\
+        Architecture: amd64\n\
+        Version: 1.21.22\n\
+        Conffiles:\n\
+        \x20/etc/alternatives/README 7be88b21f7e386c8d5a8790c2461c92b\n\
+        \x20/etc/with space f4eed9c9b8d2ac5b9cbb8b5a0b6a1e0d obsolete\n\
+        Description: Debian package management system\n\
+        \x20Package: this is no field\n\
+        \n\
+        Package: libx\n\
+        Status: install ok half-configured\n\
+        Architecture: i386\n\
+        Version: 1\n\
+        \n\
+        \n\
+        Package: libx\n\
+        Status: deinstall reinstreq half-installed\n\
+        Architecture: amd64\n\
+        Version: 2";
+
+    #[test]
+    fn packages_are_found_by_name_and_architecture() {
+        let status = Status::parse(TEXT);
+        assert_eq!(status.native(), b"amd64");
+        assert_eq!(status.named(b"libx").len(), 2);
+        let found = status.find(b"libx", Some(b"amd64")).expect("known");
+        assert_eq!((found.version, found.state, found.must_reinstall), (&b"2"[..], &b"half-installed"[..], true));
+        assert_eq!(status.find(b"libx", None).expect("known").version, b"1");
+        assert!(status.find(b"libx", Some(b"arm64")).is_none());
+        assert!(status.find(b"this", None).is_none());
+    }
+
+    #[test]
+    fn conffiles_keep_their_spaces_and_lose_their_flags() {
+        let status = Status::parse(TEXT);
+        let conffiles: Vec<_> = status.find(b"dpkg", None).expect("known").conffiles().collect();
+        assert_eq!(
+            conffiles,
+            [
+                (&b"/etc/alternatives/README"[..], &b"7be88b21f7e386c8d5a8790c2461c92b"[..]),
+                (b"/etc/with space", b"f4eed9c9b8d2ac5b9cbb8b5a0b6a1e0d"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_later_entry_replaces_an_earlier_one() {
+        let text = b"Package: a\nStatus: install ok installed\nVersion: 1\n\n\
+            Package: a\nStatus: install ok unpacked\nVersion: 2\n";
+        let status = Status::parse(text);
+        assert_eq!(status.named(b"a").len(), 1);
+        assert_eq!(status.find(b"a", None).expect("known").version, b"2");
+    }
+
+    #[test]
+    fn hostile_text_is_read_to_its_end() {
+        for text in [
+            &b"Conffiles:"[..],
+            b"Conffiles:\n x",
+            b"Status:\nPackage:\n",
+            b"\n\n\n",
+            b"Package: \xff\nStatus: a\n",
+            b" \0\nPackage: a",
+        ] {
+            for package in Status::parse(text).packages() {
+                let _ = package.conffiles().count();
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+#include <unistd.h>
+__attribute__((constructor)) static void hang(void) {
+    for (;;)
+        pause();
+}

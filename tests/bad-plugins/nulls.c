@@ -1,0 +1,4 @@
+/* Has no function at all. */
+#include "plugin.h"
+static const struct reexec_plugin_v1 table = {sizeof table, (const uint8_t *)"nulls"};
+EXPORT(table)
