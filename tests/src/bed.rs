@@ -261,8 +261,8 @@ fn wait_for_turn() -> Result<File> {
     let ends = Instant::now() + TURN;
     while Instant::now() < ends {
         for turn in 0..BEDS {
-            let path = format!("/run/lock/reexec-bed.{turn}");
-            let file = File::create(&path).with_context(|| path.clone())?;
+            let path = cache().join(format!(".turn.{turn}"));
+            let file = File::create(&path).with_context(|| path.display().to_string())?;
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 return Ok(file);
             }
