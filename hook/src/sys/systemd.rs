@@ -1,14 +1,13 @@
 //! systemd over D-Bus: facts about units, jobs and their results, re-execution of managers.
 //!
-//! As root over the manager's own socket, which works while the message bus is down, hung or being
-//! restarted; else over the system bus. Calls have a deadline and are tried again for a while,
-//! since PID 1 is away for 0.2 s when it re-executes itself (measured, systemd 252 to 262).
+//! Calls have a deadline and are tried again for a while, since PID 1 is away for 0.2 s when it
+//! re-executes itself (measured, systemd 252 to 262), as it does right before our hook when libc is
+//! upgraded. A call that failed so was not taken, so it can be made again.
 
 use crate::model::plan::Outcome;
 use crate::model::unit::UnitFacts;
 use anyhow::{anyhow, Context, Result};
 use std::collections::HashMap;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{channel, Receiver};
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use zbus::blocking::{connection::Builder, Connection, MessageIterator};
 use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue};
 use zbus::Message;
 
-const PRIVATE_SOCKET: &str = "/run/systemd/private";
+const BUS: &str = "org.freedesktop.DBus";
 const SERVICE: &str = "org.freedesktop.systemd1";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
@@ -32,7 +31,6 @@ const SIGNAL_REEXECUTE: i32 = 34 + 25;
 #[derive(Debug)]
 pub struct Systemd {
     connection: Connection,
-    private: bool,
 }
 
 /// What became of one job.
@@ -70,38 +68,21 @@ pub fn is_running() -> bool {
 }
 
 impl Systemd {
-    /// Connects; tries again while the manager is away.
+    /// Connects over the system bus. (The manager's own socket would do without a bus, but it signs
+    /// its messages with a name that zbus takes for an error, and panics.)
     pub fn connect() -> Result<Systemd> {
-        let end = Instant::now() + AWAY;
-        loop {
-            match Systemd::try_connect() {
-                Ok(systemd) => return Ok(systemd),
-                Err(error) if Instant::now() > end => return Err(error.context("connect to systemd")),
-                Err(_) => std::thread::sleep(RETRY),
-            }
-        }
+        let (send, receive) = channel();
+        // A hung bus takes the connection and never says hello, and nothing of zbus bounds that.
+        std::thread::Builder::new().name("bus".to_owned()).spawn(move || {
+            let connect = || Builder::system()?.method_timeout(CALL_DEADLINE).build();
+            send.send(patiently(connect))
+        })?;
+        let connection = receive.recv_timeout(CALL_DEADLINE).context("the message bus does not answer")?;
+        Ok(Systemd { connection: connection.context("connect to the message bus")? })
     }
 
-    fn try_connect() -> Result<Systemd> {
-        let private = UnixStream::connect(PRIVATE_SOCKET).ok();
-        let is_private = private.is_some();
-        let builder = match private {
-            Some(stream) => Builder::async_io_unix_stream(stream).p2p(),
-            None => Builder::system()?,
-        };
-        let connection = builder.method_timeout(CALL_DEADLINE).build()?;
-        Ok(Systemd { connection, private: is_private })
-    }
-
-    fn call<B: serde::Serialize + DynamicType>(
-        &self,
-        path: &str,
-        interface: &str,
-        method: &str,
-        body: &B,
-    ) -> zbus::Result<Message> {
-        let destination = (!self.private).then_some(SERVICE);
-        self.connection.call_method(destination, path, Some(interface), method, body)
+    fn call<B: serde::Serialize + DynamicType>(&self, path: &str, interface: &str, method: &str, body: &B) -> zbus::Result<Message> {
+        patiently(|| self.connection.call_method(Some(SERVICE), path, Some(interface), method, body))
     }
 
     fn manager<B: serde::Serialize + DynamicType>(&self, method: &str, body: &B) -> zbus::Result<Message> {
@@ -214,11 +195,8 @@ impl Systemd {
     fn subscribe(&self) -> Result<Receiver<Removed>> {
         let messages = MessageIterator::from(&self.connection);
         self.manager("Subscribe", &()).context("subscribe to systemd's signals")?;
-        if !self.private {
-            let rule = "type='signal',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
-            let bus = "org.freedesktop.DBus";
-            self.connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &rule)?;
-        }
+        let rule = "type='signal',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
+        self.connection.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "AddMatch", &rule)?;
         let (send, receive) = channel();
         std::thread::Builder::new().name("jobs".to_owned()).spawn(move || {
             for message in messages {
@@ -241,8 +219,8 @@ impl Systemd {
 
     /// Asks PID 1 to execute itself again and waits until it answers again.
     pub fn reexecute(self) -> Result<()> {
-        // The manager goes away before it answers: that is no failure.
-        let _ = self.manager("Reexecute", &());
+        // The manager goes away before it answers: that is no failure, and no reason to ask again.
+        let _ = self.connection.call_method(Some(SERVICE), MANAGER_PATH, Some(MANAGER), "Reexecute", &());
         std::thread::sleep(RETRY);
         Systemd::connect()?.manager("GetDefaultTarget", &()).map(drop).context("systemd after its re-execution")
     }
@@ -257,6 +235,28 @@ impl Systemd {
     /// Starts a unit without waiting for it.
     pub fn start(&self, unit: &str) -> Result<()> {
         self.manager("StartUnit", &(unit, "replace")).map(drop).map_err(|error| anyhow!("{}", words_of(&error)))
+    }
+}
+
+/// Makes a call again for a while where it failed because the manager or the bus is away.
+fn patiently<T>(mut call: impl FnMut() -> zbus::Result<T>) -> zbus::Result<T> {
+    let end = Instant::now() + AWAY;
+    loop {
+        match call() {
+            Err(error) if is_away(&error) && Instant::now() < end => std::thread::sleep(RETRY),
+            result => return result,
+        }
+    }
+}
+
+fn is_away(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::InputOutput(_) => true,
+        zbus::Error::MethodError(name, _, _) => {
+            let word = name.as_str().strip_prefix("org.freedesktop.DBus.Error.").unwrap_or_default();
+            matches!(word, "NoReply" | "Disconnected" | "ServiceUnknown" | "NameHasNoOwner" | "NoServer")
+        }
+        _ => false,
     }
 }
 
