@@ -50,6 +50,8 @@ install:
 	install -m644 $(SHARE)/policy.d/*.yaml "$(DESTDIR)$(PREFIX)/lib/reexec/policy.d/"
 	install -d "$(DESTDIR)/etc/reexec/policy.d"
 	test -e "$(DESTDIR)/etc/reexec/policy.yaml" || install -m644 "$(SHARE)/policy.yaml" "$(DESTDIR)/etc/reexec/policy.yaml"
+	for plugin in $(notdir $(PLUGINS)); do name=$${plugin#libreexec_}; name=$${name%.so}; \
+	    install -Dm644 "plugins/$$name/integration/wiring.json" "$(DESTDIR)$(PREFIX)/lib/reexec/wiring.d/$$name.json"; done
 	install -d "$(DESTDIR)$(PREFIX)/lib/systemd/system"
 	for unit in $(notdir $(wildcard $(SHARE)/systemd/*)); do \
 	    $(MOVED) "$(SHARE)/systemd/$$unit" >"$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit"; \
