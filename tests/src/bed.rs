@@ -81,19 +81,14 @@ impl Bed {
         let name = unique(name);
         let owner = std::process::id().to_string();
         let mut up = tool();
-        up.args(["up", &name, "--base", base, "--owner", &owner])
-            .args(&options.arguments);
+        up.args(["up", &name, "--base", base, "--owner", &owner]).args(&options.arguments);
         let booted = run(&mut up, b"", BOOT).and_then(Output::success);
         let leader = booted.and_then(|_| {
             let pid = run(tool().args(["pid", &name]), b"", COMMAND)?.success()?;
             Ok(pid.text().parse()?)
         });
         match leader {
-            Ok(leader) => Ok(Bed {
-                name,
-                leader,
-                _turn: turn,
-            }),
+            Ok(leader) => Ok(Bed { name, leader, _turn: turn }),
             Err(error) => {
                 kill(&name);
                 Err(error.context(format!("boot the bed {name}")))
@@ -117,12 +112,7 @@ impl Bed {
     }
 
     /// Runs a command with this input and this deadline.
-    pub fn exec_within<S: AsRef<OsStr>>(
-        &self,
-        deadline: Duration,
-        input: &[u8],
-        command: &[S],
-    ) -> Result<Output> {
+    pub fn exec_within<S: AsRef<OsStr>>(&self, deadline: Duration, input: &[u8], command: &[S]) -> Result<Output> {
         let mut exec = tool();
         exec.args(["exec", &self.name]).args(command);
         run(&mut exec, input, deadline)
@@ -137,8 +127,7 @@ impl Bed {
     /// Writes a file, and the folders above it.
     pub fn write_file(&self, path: &str, content: &[u8]) -> Result<()> {
         if let Some(folder) = Path::new(path).parent() {
-            self.exec(&[OsStr::new("mkdir"), OsStr::new("-p"), folder.as_os_str()])?
-                .success()?;
+            self.exec(&[OsStr::new("mkdir"), OsStr::new("-p"), folder.as_os_str()])?.success()?;
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
         self.open(path, flags)?.write_all(content)?;
@@ -162,18 +151,9 @@ impl Bed {
     /// Opens a file from outside. Links are followed inside: `/var/run` is not the host's `/run`.
     pub fn open(&self, path: &str, flags: OFlags) -> Result<File> {
         let root = format!("/proc/{}/root", self.leader);
-        let root = rustix::fs::openat(
-            CWD,
-            root,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .with_context(|| format!("the root of {}", self.name))?;
-        let mode = if flags.contains(OFlags::CREATE) {
-            Mode::from_raw_mode(0o644)
-        } else {
-            Mode::empty()
-        };
+        let root = rustix::fs::openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .with_context(|| format!("the root of {}", self.name))?;
+        let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o644) } else { Mode::empty() };
         let flags = flags | OFlags::CLOEXEC;
         let file = openat2(root, path, flags, mode, ResolveFlags::IN_ROOT)
             .with_context(|| format!("{path} in {}", self.name))?;
@@ -207,10 +187,7 @@ impl Bed {
 
     /// Lets apt see these local repositories (folders inside the bed) and nothing else.
     pub fn use_repositories(&self, folders: &[&str]) -> Result<()> {
-        let lines: String = folders
-            .iter()
-            .map(|folder| format!("deb [trusted=yes] file:{folder} ./\n"))
-            .collect();
+        let lines: String = folders.iter().map(|folder| format!("deb [trusted=yes] file:{folder} ./\n")).collect();
         self.write_file("/etc/apt/sources.list", lines.as_bytes())?;
         self.exec(&["apt-get", "-qq", "update"])?.success()?;
         Ok(())
@@ -254,10 +231,7 @@ fn in_both_namespaces(outside: u32) -> Result<Option<BedPid>> {
 }
 
 fn wait_for_turn() -> Result<File> {
-    ensure!(
-        rustix::process::geteuid().is_root(),
-        "only root can boot a bed"
-    );
+    ensure!(rustix::process::geteuid().is_root(), "only root can boot a bed");
     let ends = Instant::now() + TURN;
     while Instant::now() < ends {
         for turn in 0..BEDS {

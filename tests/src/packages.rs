@@ -31,9 +31,8 @@ pub fn repacked(base: &str, suffix: &str, packages: &[&str]) -> Result<PathBuf> 
         return Ok(repository);
     }
     let new = cache().join(unique(".new-repo"));
-    let made = make(&repack, &base, &new, suffix, packages).and_then(|()| {
-        fs::rename(&new, &repository).with_context(|| format!("rename {}", new.display()))
-    });
+    let made = make(&repack, &base, &new, suffix, packages)
+        .and_then(|()| fs::rename(&new, &repository).with_context(|| format!("rename {}", new.display())));
     if made.is_err() {
         let _ = fs::remove_dir_all(&new);
     }
@@ -55,13 +54,7 @@ pub fn index(folder: &Path) -> Result<()> {
 fn make(repack: &Path, base: &Path, new: &Path, suffix: &str, packages: &[&str]) -> Result<()> {
     let originals = cache().join("originals");
     let mut command = Command::new(repack);
-    command
-        .env("REPACK_ORIGINALS", originals)
-        .args([base, new])
-        .arg(suffix)
-        .args(packages);
-    run(&mut command, b"", DOWNLOAD_AND_REPACK)?
-        .success()
-        .with_context(|| format!("repack {packages:?}"))?;
+    command.env("REPACK_ORIGINALS", originals).args([base, new]).arg(suffix).args(packages);
+    run(&mut command, b"", DOWNLOAD_AND_REPACK)?.success().with_context(|| format!("repack {packages:?}"))?;
     index(new)
 }

@@ -43,12 +43,7 @@ impl Output {
         if self.status.success() {
             return Ok(self);
         }
-        bail!(
-            "{}\n--- stdout\n{}\n--- stderr\n{}",
-            self.status,
-            self.text(),
-            self.errors()
-        )
+        bail!("{}\n--- stdout\n{}\n--- stderr\n{}", self.status, self.text(), self.errors())
     }
 }
 
@@ -86,19 +81,11 @@ pub fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Result<Ou
         }
         sleep(POLL);
     };
-    Ok(Output {
-        status,
-        stdout: content(&mut stdout)?,
-        stderr: content(&mut stderr)?,
-    })
+    Ok(Output { status, stdout: content(&mut stdout)?, stderr: content(&mut stderr)? })
 }
 
 /// Looks again and again until the closure gives a value; the error names `what`.
-pub fn wait_until<T>(
-    what: &str,
-    deadline: Duration,
-    mut look: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
+pub fn wait_until<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let ends = Instant::now() + deadline;
     loop {
         if let Some(value) = look().with_context(|| format!("while waiting until {what}"))? {

@@ -25,11 +25,7 @@ pub fn why_no_bed(base: &str) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("needs root".to_owned());
     }
-    for program in [
-        "/usr/bin/systemd-nspawn",
-        "/usr/bin/unshare",
-        "/usr/bin/nsenter",
-    ] {
+    for program in ["/usr/bin/systemd-nspawn", "/usr/bin/unshare", "/usr/bin/nsenter"] {
         if !Path::new(program).exists() {
             return Some(format!("needs {program} (make deps)"));
         }

@@ -38,18 +38,8 @@ impl Source {
     /// Reads the text.
     pub fn new(path: &str, text: &str) -> Source {
         let (uncommented, code) = blanked(text);
-        let tests = if is_test_file(path) {
-            vec![(0, text.len())]
-        } else {
-            test_items(&code)
-        };
-        Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            uncommented,
-            code,
-            tests,
-        }
+        let tests = if is_test_file(path) { vec![(0, text.len())] } else { test_items(&code) };
+        Source { path: path.to_owned(), text: text.to_owned(), uncommented, code, tests }
     }
 
     /// The line number of a place, counted from 1.
@@ -59,19 +49,13 @@ impl Source {
 
     /// Whether the place lies in something that is only compiled for tests.
     pub fn is_test(&self, at: usize) -> bool {
-        self.tests
-            .iter()
-            .any(|(from, to)| (*from..*to).contains(&at))
+        self.tests.iter().any(|(from, to)| (*from..*to).contains(&at))
     }
 
     /// Lines that are not in tests.
     pub fn lines_without_tests(&self) -> usize {
         let all = self.text.lines().count();
-        let tests: usize = self
-            .tests
-            .iter()
-            .map(|(from, to)| self.text[*from..*to].lines().count())
-            .sum();
+        let tests: usize = self.tests.iter().map(|(from, to)| self.text[*from..*to].lines().count()).sum();
         all - tests.min(all)
     }
 
@@ -90,12 +74,10 @@ impl Source {
             .filter(|(at, _)| {
                 let after = &self.uncommented[at + word.len()..];
                 // `Dpkg` of `DpkgLock` is a word too.
-                let ends =
-                    after.starts_with(|c: char| c.is_uppercase()) || !after.starts_with(letters);
+                let ends = after.starts_with(|c: char| c.is_uppercase()) || !after.starts_with(letters);
                 let before = self.uncommented[..*at].chars().next_back();
                 let capital = self.uncommented[*at..].starts_with(|c: char| c.is_uppercase());
-                let begins =
-                    before.is_none_or(|c| !c.is_alphabetic() || (capital && c.is_lowercase()));
+                let begins = before.is_none_or(|c| !c.is_alphabetic() || (capital && c.is_lowercase()));
                 begins && ends
             })
             .map(|(at, _)| at)
@@ -135,11 +117,7 @@ impl Source {
         let mut all = Vec::new();
         for at in self.words("fn") {
             let rest = &self.code[at + 2..];
-            let name: String = rest
-                .trim_start()
-                .chars()
-                .take_while(|c| is_word(*c))
-                .collect();
+            let name: String = rest.trim_start().chars().take_while(|c| is_word(*c)).collect();
             // `fn(u32)` is a type.
             if name.is_empty() {
                 continue;
@@ -181,12 +159,10 @@ fn word_end(bytes: &[u8], at: usize) -> usize {
 }
 
 fn words_in<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    code.match_indices(word)
-        .map(|(at, _)| at)
-        .filter(move |at| {
-            let bytes = code.as_bytes();
-            starts_word(bytes, *at) && word_end(bytes, *at) == at + word.len()
-        })
+    code.match_indices(word).map(|(at, _)| at).filter(move |at| {
+        let bytes = code.as_bytes();
+        starts_word(bytes, *at) && word_end(bytes, *at) == at + word.len()
+    })
 }
 
 fn squeezed(text: &str) -> String {
@@ -249,10 +225,7 @@ fn branch(code: &str, from: usize, to: usize, prefix: &str, all: &mut Vec<Named>
         }
         None => {
             let path = text.split(" as ").next().unwrap_or_default();
-            all.push(Named {
-                path: join(path),
-                at,
-            });
+            all.push(Named { path: join(path), at });
         }
     }
 }
@@ -297,9 +270,7 @@ fn test_items(code: &str) -> Vec<(usize, usize)> {
             let after = at + attribute.len();
             let end = match body_start(code, after) {
                 Some(open) => matching_brace(code, open),
-                None => code[after..]
-                    .find(';')
-                    .map_or(code.len(), |n| after + n + 1),
+                None => code[after..].find(';').map_or(code.len(), |n| after + n + 1),
             };
             spans.push((at, end));
         }
@@ -332,20 +303,14 @@ fn blanked(text: &str) -> (String, String) {
         });
         kept.collect()
     };
-    (
-        without(&[Part::Comment]),
-        without(&[Part::Comment, Part::Literal]),
-    )
+    (without(&[Part::Comment]), without(&[Part::Comment, Part::Literal]))
 }
 
 /// The part that begins here, and its end.
 fn next_part(text: &str, at: usize) -> (Part, usize) {
     let rest = &text[at..];
     if rest.starts_with("//") {
-        return (
-            Part::Comment,
-            rest.find('\n').map_or(text.len(), |n| at + n),
-        );
+        return (Part::Comment, rest.find('\n').map_or(text.len(), |n| at + n));
     }
     if rest.starts_with("/*") {
         return (Part::Comment, at + block_comment(rest));
@@ -388,14 +353,9 @@ fn block_comment(text: &str) -> usize {
 
 /// `r"…"`, `r#"…"#`, `br#"…"#`, `cr"…"`: the length, if one begins here.
 fn raw_string(text: &str) -> Option<usize> {
-    let prefix = ["r", "br", "cr"].into_iter().find(|p| {
-        text.strip_prefix(p)
-            .is_some_and(|t| t.starts_with(['"', '#']))
-    })?;
-    let hashes = text[prefix.len()..]
-        .bytes()
-        .take_while(|b| *b == b'#')
-        .count();
+    let prefix =
+        ["r", "br", "cr"].into_iter().find(|p| text.strip_prefix(p).is_some_and(|t| t.starts_with(['"', '#'])))?;
+    let hashes = text[prefix.len()..].bytes().take_while(|b| *b == b'#').count();
     let open = prefix.len() + hashes;
     // `r#type` is a name.
     if !text[open..].starts_with('"') {
@@ -435,8 +395,7 @@ mod tests {
 
     #[test]
     fn comments_and_literals_are_told_from_code() {
-        let text =
-            "a /* b /* c */ d */ e // z\n\"g // \\\" h\" 'i' '\\'' r#\"j \" k\"# 'life: loop {}";
+        let text = "a /* b /* c */ d */ e // z\n\"g // \\\" h\" 'i' '\\'' r#\"j \" k\"# 'life: loop {}";
         let source = Source::new("x/src/lib.rs", text);
         assert_eq!(source.code.len(), text.len());
         let code: Vec<&str> = source.code.split_whitespace().collect();
@@ -448,32 +407,16 @@ mod tests {
     #[test]
     fn use_trees_are_expanded() {
         let text = "use std::{fs, io::{self, Read as R}};\nuse crate::sys;\nfn f() { a :: b(); c }";
-        let paths: Vec<String> = Source::new("x/src/lib.rs", text)
-            .named()
-            .into_iter()
-            .map(|named| named.path)
-            .collect();
-        assert_eq!(
-            paths,
-            [
-                "std::fs",
-                "std::io::self",
-                "std::io::Read",
-                "crate::sys",
-                "a::b"
-            ]
-        );
+        let paths: Vec<String> =
+            Source::new("x/src/lib.rs", text).named().into_iter().map(|named| named.path).collect();
+        assert_eq!(paths, ["std::fs", "std::io::self", "std::io::Read", "crate::sys", "a::b"]);
     }
 
     #[test]
     fn tests_are_told_from_the_rest() {
         let text = "fn f() {}\n#[cfg(test)]\nmod tests {\n  fn g() {}\n}\nfn h() {}\n";
         let source = Source::new("x/src/lib.rs", text);
-        let inside: Vec<bool> = source
-            .functions()
-            .iter()
-            .map(|f| source.is_test(f.at))
-            .collect();
+        let inside: Vec<bool> = source.functions().iter().map(|f| source.is_test(f.at)).collect();
         assert_eq!(inside, [false, true, false]);
         assert_eq!(source.lines_without_tests(), 2);
     }
@@ -483,10 +426,7 @@ mod tests {
         let text = "type F = fn(u32);\ntrait T { fn none(&self, a: [u8; 2]); }\nfn long(\n) -> u8 {\n 1\n}\n";
         let functions = Source::new("x/src/lib.rs", text).functions();
         assert_eq!(functions.len(), 1);
-        assert_eq!(
-            (functions[0].name.as_str(), functions[0].lines),
-            ("long", 4)
-        );
+        assert_eq!((functions[0].name.as_str(), functions[0].lines), ("long", 4));
     }
 
     #[test]

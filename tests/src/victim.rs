@@ -42,18 +42,10 @@ impl Victim {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("start {command:?}"))?;
-        let mut victim = Victim {
-            leader,
-            pids: Vec::new(),
-        };
-        let line = victim
-            .first_line()
-            .with_context(|| format!("{command:?}"))?;
+        let mut victim = Victim { leader, pids: Vec::new() };
+        let line = victim.first_line().with_context(|| format!("{command:?}"))?;
         let pids = line.strip_prefix("ready ").context("not ready")?;
-        victim.pids = pids
-            .split_whitespace()
-            .map(str::parse)
-            .collect::<Result<_, _>>()?;
+        victim.pids = pids.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         Ok(victim)
     }
 
@@ -108,10 +100,7 @@ pub fn program() -> Result<PathBuf> {
 /// The library in this version (1 or 2): the same code in another build, with another build-id.
 pub fn library(version: u32) -> Result<PathBuf> {
     let version = format!("-DVERSION={version}");
-    compile(
-        "library.c",
-        &["-shared", "-fPIC", "-Wl,--build-id", &version],
-    )
+    compile("library.c", &["-shared", "-fPIC", "-Wl,--build-id", &version])
 }
 
 fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
@@ -126,9 +115,7 @@ fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
     // Another test process may compile the same one right now: the last rename wins.
     let new = built()?.join(unique(&name));
     let mut gcc = Command::new("gcc");
-    gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-        .args([&new, &source])
-        .args(flags);
+    gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).args([&new, &source]).args(flags);
     run(&mut gcc, b"", COMPILE)?.success()?;
     fs::rename(&new, &program)?;
     Ok(program)

@@ -30,33 +30,21 @@ fn build_id(bed: &Bed, path: &str) -> Result<Vec<u8>> {
 fn a_bed_runs_real_services_and_commands_in_it() -> Result<()> {
     needs_bed!(BASE);
     let bed = Bed::boot("basics", BASE, &Options::default())?;
-    assert_eq!(
-        bed.systemctl_show("nginx.service", "ActiveState")?,
-        "active"
-    );
-    assert_eq!(
-        bed.exec(&["sh", "-c", "echo out; echo err >&2; exit 7"])?
-            .code(),
-        Some(7)
-    );
+    assert_eq!(bed.systemctl_show("nginx.service", "ActiveState")?, "active");
+    assert_eq!(bed.exec(&["sh", "-c", "echo out; echo err >&2; exit 7"])?.code(), Some(7));
 
     let pids = bed.pids_of("nginx.service")?;
     let main: u32 = bed.systemctl_show("nginx.service", "MainPID")?.parse()?;
     ensure!(pids.len() >= 2, "no master and worker: {pids:?}");
     let master = pids.iter().find(|pid| pid.inside == main);
-    let outside = master
-        .context("the main process is not in the cgroup")?
-        .outside;
+    let outside = master.context("the main process is not in the cgroup")?.outside;
     let comm = fs::read_to_string(format!("/proc/{outside}/comm"))?;
     assert_eq!(comm, "nginx\n");
     assert_eq!(bed.pids_of("no-such.service")?, []);
 
     bed.write_file("/var/run/reexec-test/file", b"\xff\x00")?;
     assert_eq!(bed.read_file("/run/reexec-test/file")?, b"\xff\x00");
-    ensure!(
-        !Path::new("/run/reexec-test").exists(),
-        "the host's /run was written through the bed's link"
-    );
+    ensure!(!Path::new("/run/reexec-test").exists(), "the host's /run was written through the bed's link");
     Ok(())
 }
 
@@ -66,14 +54,10 @@ fn a_command_that_hangs_ends_at_its_deadline_inside_too() -> Result<()> {
     let bed = Bed::boot("deadline", BASE, &Options::default())?;
     let hung = bed.exec_within(Duration::from_millis(700), b"", &["sleep", "4711"]);
     ensure!(hung.is_err(), "a hang was taken for an answer");
-    wait_until(
-        "the command is gone in the bed",
-        Duration::from_secs(3),
-        || {
-            let left = bed.exec(&["pgrep", "-fx", "sleep 4711"])?;
-            Ok((left.code() == Some(1)).then_some(()))
-        },
-    )
+    wait_until("the command is gone in the bed", Duration::from_secs(3), || {
+        let left = bed.exec(&["pgrep", "-fx", "sleep 4711"])?;
+        Ok((left.code() == Some(1)).then_some(()))
+    })
 }
 
 #[test]
@@ -95,18 +79,12 @@ fn an_upgrade_gives_other_bytes_and_other_inodes_and_leaves_the_old_ones_mapped(
     let options = Options::default().bind_ro(&repository, "/srv/repo");
     let bed = Bed::boot("upgrade", BASE, &options)?;
     let file = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
-    let old = (
-        build_id(&bed, file)?,
-        bed.shell(&format!("stat -c %i {file}"))?,
-    );
+    let old = (build_id(&bed, file)?, bed.shell(&format!("stat -c %i {file}"))?);
 
     bed.use_repositories(&["/srv/repo"])?;
     bed.apt_install(&LIBRARIES)?.success()?;
 
-    let new = (
-        build_id(&bed, file)?,
-        bed.shell(&format!("stat -c %i {file}"))?,
-    );
+    let new = (build_id(&bed, file)?, bed.shell(&format!("stat -c %i {file}"))?);
     assert_ne!(old.0, new.0, "the same build-id");
     assert_ne!(old.1, new.1, "the same inode");
     for package in LIBRARIES {

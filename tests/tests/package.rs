@@ -37,9 +37,7 @@ impl Machine {
             build(&dist, version)?;
         }
         let repository = repacked(BASE, "+reexec1", &PACKAGES)?;
-        let options = Options::default()
-            .bind_ro(&repository, "/srv/repo")
-            .bind_ro(dist.path(), "/srv/dist");
+        let options = Options::default().bind_ro(&repository, "/srv/repo").bind_ro(dist.path(), "/srv/dist");
         let bed = Bed::boot(name, BASE, &options)?;
         bed.use_repositories(&["/srv/repo"])?;
         bed.shell("mkdir /var/log/calls")?;
@@ -62,19 +60,14 @@ impl Machine {
             let text = String::from_utf8(text)?;
             let mut parts = text.splitn(3, '\n');
             let mut part = || parts.next().unwrap_or_default().to_owned();
-            calls.push(Call {
-                arguments: part(),
-                folder: part(),
-                input: part(),
-            });
+            calls.push(Call { arguments: part(), folder: part(), input: part() });
         }
         self.bed.shell("rm -f /var/log/calls/*")?;
         Ok(calls)
     }
 
     fn status(&self) -> Result<String> {
-        self.bed
-            .shell("dpkg-query -W -f '${db:Status-Status}' reexec; dpkg --audit")
+        self.bed.shell("dpkg-query -W -f '${db:Status-Status}' reexec; dpkg --audit")
     }
 }
 
@@ -104,14 +97,8 @@ fn build(dist: &Scratch, version: &str) -> Result<()> {
     make.arg("-C")
         .arg(workspace())
         .arg("deb")
-        .args([
-            format!("BINARY={}", recorder.display()),
-            "PLUGINS=".to_owned(),
-        ])
-        .args([
-            format!("DEB_VERSION={version}"),
-            format!("DIST={}", dist.path().display()),
-        ]);
+        .args([format!("BINARY={}", recorder.display()), "PLUGINS=".to_owned()])
+        .args([format!("DEB_VERSION={version}"), format!("DIST={}", dist.path().display())]);
     run(&mut make, b"", Duration::from_secs(60))?.success()?;
     Ok(())
 }
@@ -135,21 +122,14 @@ fn the_package_brings_what_the_design_says_and_apt_can_read_it() -> Result<()> {
     ] {
         ensure!(listed.lines().any(|line| line == path), "no {path}");
     }
-    let conffiles = machine
-        .bed
-        .shell("dpkg-query -W -f '${Conffiles}' reexec")?;
+    let conffiles = machine.bed.shell("dpkg-query -W -f '${Conffiles}' reexec")?;
     for path in ["/etc/apt/apt.conf.d/80reexec", "/etc/reexec/policy.yaml"] {
         ensure!(conffiles.contains(path), "{path} is no conffile");
     }
     let verify = "systemd-analyze verify --man=no reexec-apply.service reexec-apply.path 2>&1";
     assert_eq!(machine.bed.shell(verify)?, "");
-    let modes = machine
-        .bed
-        .shell("stat -c '%a %n' /run/reexec /run/reexec/*")?;
-    assert_eq!(
-        modes,
-        "700 /run/reexec\n700 /run/reexec/held\n700 /run/reexec/pending"
-    );
+    let modes = machine.bed.shell("stat -c '%a %n' /run/reexec /run/reexec/*")?;
+    assert_eq!(modes, "700 /run/reexec\n700 /run/reexec/held\n700 /run/reexec/pending");
     Ok(())
 }
 
@@ -167,9 +147,7 @@ fn an_upgrade_calls_the_hook_before_with_version_3_by_trigger_and_after() -> Res
     };
     assert_eq!(pre, "hook dpkg --phase pre");
     assert_eq!(post, "hook dpkg --phase post");
-    let trees = triggered
-        .strip_prefix("hook dpkg --phase post triggered ")
-        .context("no trigger")?;
+    let trees = triggered.strip_prefix("hook dpkg --phase post triggered ").context("no trigger")?;
     ensure!(trees.split(' ').any(|tree| tree == "/lib"), "{trees}");
 
     let (head, packages) = calls[0].input.split_once("\n\n").context("no empty line")?;
@@ -188,11 +166,7 @@ fn a_plain_dpkg_run_reaches_the_hook_by_its_trigger_in_both_spellings() -> Resul
     needs_bed!(BASE);
     let machine = Machine::boot("trigger")?;
     let bed = &machine.bed;
-    for (tree, folder) in [
-        ("/usr/lib", "usr/lib/x"),
-        ("/bin", "bin"),
-        ("/opt", "opt/x"),
-    ] {
+    for (tree, folder) in [("/usr/lib", "usr/lib/x"), ("/bin", "bin"), ("/opt", "opt/x")] {
         machine.calls()?;
         bed.shell(&format!(
             "rm -rf /tmp/p; mkdir -p /tmp/p/DEBIAN /tmp/p/{folder}; echo > /tmp/p/{folder}/reexec-probe
@@ -213,29 +187,14 @@ fn a_plain_dpkg_run_reaches_the_hook_by_its_trigger_in_both_spellings() -> Resul
 fn apt_succeeds_whatever_the_hook_does() -> Result<()> {
     needs_bed!(BASE);
     let machine = Machine::boot("misbehaving")?;
-    for how in [
-        "exit 1",
-        "kill -9 $$",
-        "kill -SEGV $$",
-        "exec 0<&- 1>&- 2>&-; exit 9",
-    ] {
+    for how in ["exit 1", "kill -9 $$", "kill -SEGV $$", "exec 0<&- 1>&- 2>&-; exit 9"] {
         machine.bed.write_file("/etc/misbehave", how.as_bytes())?;
-        let apt = machine
-            .bed
-            .apt_install(&["--reinstall", "zlib1g"])?
-            .success()
-            .with_context(|| how.to_owned())?;
-        ensure!(
-            machine.calls()?.len() == 3,
-            "{how}: the hook was not called"
-        );
+        let apt = machine.bed.apt_install(&["--reinstall", "zlib1g"])?.success().with_context(|| how.to_owned())?;
+        ensure!(machine.calls()?.len() == 3, "{how}: the hook was not called");
         assert_eq!(machine.status()?, "installed", "{how}: {}", apt.text());
     }
     machine.bed.shell("rm /usr/bin/reexec /etc/misbehave")?;
-    let apt = machine
-        .bed
-        .apt_install(&["--reinstall", "zlib1g"])?
-        .success()?;
+    let apt = machine.bed.apt_install(&["--reinstall", "zlib1g"])?.success()?;
     assert_eq!(machine.status()?, "installed", "{}", apt.text());
     Ok(())
 }
@@ -256,17 +215,10 @@ fn removal_and_purge_leave_nothing_and_an_installation_afterwards_works() -> Res
     // The conffile of apt is still there, and must be silent and harmless.
     let apt = bed.apt_install(&["zlib1g"])?.success()?;
     let said = format!("{}{}", apt.text(), apt.errors());
-    ensure!(
-        !said.contains("reexec:") && !said.contains("not found"),
-        "{said}"
-    );
+    ensure!(!said.contains("reexec:") && !said.contains("not found"), "{said}");
 
     machine.install("0.1.0-1")?;
-    assert_eq!(
-        bed.shell(enabled)?,
-        "enabled\nactive",
-        "after remove and install"
-    );
+    assert_eq!(bed.shell(enabled)?, "enabled\nactive", "after remove and install");
     bed.shell("apt-get -qy purge reexec >&2")?;
     let everything = "find / -xdev -iname '*reexec*' -not -path '/proc/*' -not -path '/srv/*' \
         -not -path '/var/cache/apt/*' -not -path '/run/systemd/*'; ls -d /run/reexec 2>/dev/null || true";
@@ -280,49 +232,31 @@ fn an_upgrade_of_the_package_leaves_a_running_apply_and_the_admins_choice_alone(
     let machine = Machine::boot("itself")?;
     let bed = &machine.bed;
     // An apply that takes what is pending and then takes its time.
-    bed.write_file(
-        "/etc/misbehave",
-        b"case $1 in apply) rm -f /run/reexec/pending/*; exec sleep 600;; esac\n",
-    )?;
+    bed.write_file("/etc/misbehave", b"case $1 in apply) rm -f /run/reexec/pending/*; exec sleep 600;; esac\n")?;
     bed.shell("touch /run/reexec/pending/one")?;
     let pid = wait_until("the path unit starts an apply", SOON, || {
         let pid = bed.systemctl_show("reexec-apply.service", "MainPID")?;
-        let comm = bed
-            .read_file(&format!("/proc/{pid}/comm"))
-            .unwrap_or_default();
+        let comm = bed.read_file(&format!("/proc/{pid}/comm")).unwrap_or_default();
         Ok((comm == b"sleep\n").then_some(pid))
     })?;
     let calls = machine.calls()?;
-    ensure!(
-        calls
-            .iter()
-            .any(|call| call.arguments == "apply --after-transaction"),
-        "{calls:?}"
-    );
+    ensure!(calls.iter().any(|call| call.arguments == "apply --after-transaction"), "{calls:?}");
     bed.shell("touch /run/reexec/pending/two")?;
 
     machine.install("0.1.0-2")?;
 
     assert_eq!(bed.systemctl_show("reexec-apply.service", "MainPID")?, pid);
-    assert_eq!(
-        bed.systemctl_show("reexec-apply.service", "ActiveState")?,
-        "activating"
-    );
+    assert_eq!(bed.systemctl_show("reexec-apply.service", "ActiveState")?, "activating");
     bed.shell("test -e /run/reexec/pending/two")?;
     // What came meanwhile is taken when the running one ends.
     bed.shell("rm /etc/misbehave; systemctl kill --signal=TERM reexec-apply.service")?;
     wait_until("another apply has run", SOON, || {
         let calls = machine.calls()?;
-        Ok(calls
-            .iter()
-            .any(|call| call.arguments.starts_with("apply"))
-            .then_some(()))
+        Ok(calls.iter().any(|call| call.arguments.starts_with("apply")).then_some(()))
     })?;
     bed.shell("rm -f /run/reexec/pending/*; systemctl disable --now reexec-apply.path >&2")?;
     bed.shell("apt-get -qy --allow-downgrades install /srv/dist/reexec_0.1.0-1_amd64.deb >&2")?;
-    let state = bed
-        .exec(&["systemctl", "is-enabled", "reexec-apply.path"])?
-        .text();
+    let state = bed.exec(&["systemctl", "is-enabled", "reexec-apply.path"])?.text();
     assert_eq!(state, "disabled", "the admin was overruled");
     Ok(())
 }
@@ -350,25 +284,12 @@ fn a_missing_policy_stops_the_build_with_a_clear_word() -> Result<()> {
     let mut make = make();
     make.arg("-C")
         .arg(workspace())
-        .args([
-            "install".to_owned(),
-            format!("BINARY={}", recorder.display()),
-        ])
-        .args([
-            format!("SHARE={}", share.path().display()),
-            "PLUGINS=".to_owned(),
-        ])
+        .args(["install".to_owned(), format!("BINARY={}", recorder.display())])
+        .args([format!("SHARE={}", share.path().display()), "PLUGINS=".to_owned()])
         .arg(format!("DESTDIR={}", share.join("tree").display()));
     let output = run(&mut make, b"", Duration::from_secs(30))?;
     ensure!(output.code() == Some(2), "{output:?}");
-    ensure!(
-        output.errors().contains("policy.d/*.yaml"),
-        "{}",
-        output.errors()
-    );
-    ensure!(
-        !Path::new(&share.join("tree")).exists(),
-        "half an installation"
-    );
+    ensure!(output.errors().contains("policy.d/*.yaml"), "{}", output.errors());
+    ensure!(!Path::new(&share.join("tree")).exists(), "half an installation");
     Ok(())
 }

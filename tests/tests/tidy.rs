@@ -49,12 +49,7 @@ const NOT_IN_MODEL: [&str; 17] = [
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE: [&str; 4] = [
-    "plugins/abi/",
-    "client/src/abi",
-    "hook/src/sys/plugin",
-    "hook/src/sys/raw",
-];
+const UNSAFE: [&str; 4] = ["plugins/abi/", "client/src/abi", "hook/src/sys/plugin", "hook/src/sys/raw"];
 
 /// Only a child of the process that was started to die may exit, besides `main.rs`.
 const EXITS: [&str; 2] = ["hook/src/main.rs", "hook/src/sys/plugin"];
@@ -88,8 +83,7 @@ fn within(path: &str, places: &[&str]) -> bool {
 
 /// Whether the path is this one or leads into it.
 fn leads_into(path: &str, into: &str) -> bool {
-    path.strip_prefix(into)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    path.strip_prefix(into).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// Paths outside of tests that are, or lead into, one of these.
@@ -146,14 +140,8 @@ fn model_is_pure(source: &Source) -> Vec<(usize, String)> {
 /// Who must not know whom: `sys` and `render` are called, and call nobody but the model.
 fn layers_are_kept(source: &Source) -> Vec<(usize, String)> {
     let layers: [(&str, &[&str]); 3] = [
-        (
-            "hook/src/sys",
-            &["crate::run", "crate::render", "crate::cli"],
-        ),
-        (
-            "hook/src/render",
-            &["crate::run", "crate::sys", "crate::cli"],
-        ),
+        ("hook/src/sys", &["crate::run", "crate::render", "crate::cli"]),
+        ("hook/src/render", &["crate::run", "crate::sys", "crate::cli"]),
         ("hook/src/cli", &["crate::sys", "crate::render"]),
     ];
     let mut found = Vec::new();
@@ -221,10 +209,7 @@ fn only_main_prints_and_exits(source: &Source) -> Vec<(usize, String)> {
     for word in ["println", "print", "eprintln", "eprint"] {
         for at in source.words(word) {
             if source.code[at + word.len()..].starts_with('!') && !source.is_test(at) {
-                found.push((
-                    at,
-                    format!("{word}! panics on a closed pipe: use the one writer"),
-                ));
+                found.push((at, format!("{word}! panics on a closed pipe: use the one writer")));
             }
         }
     }
@@ -239,10 +224,7 @@ fn only_main_prints_and_exits(source: &Source) -> Vec<(usize, String)> {
             && !source.is_test(named.at)
             && !allowed.is_some_and(|(_, places)| within(&source.path, places))
         {
-            found.push((
-                named.at,
-                format!("only main.rs prints and exits ({})", named.path),
-            ));
+            found.push((named.at, format!("only main.rs prints and exits ({})", named.path)));
         }
     }
     found
@@ -257,16 +239,11 @@ fn modules_say_what_they_are(source: &Source) -> Vec<(usize, String)> {
 }
 
 fn functions_fit_on_a_screen(source: &Source) -> Vec<(usize, String)> {
-    let long = source
-        .functions()
-        .into_iter()
-        .filter(|function| function.lines > MAX_FUNCTION && !source.is_test(function.at));
+    let long =
+        source.functions().into_iter().filter(|function| function.lines > MAX_FUNCTION && !source.is_test(function.at));
     long.map(|function| {
         let (name, lines) = (&function.name, function.lines);
-        (
-            function.at,
-            format!("fn {name} has {lines} lines, more than {MAX_FUNCTION}"),
-        )
+        (function.at, format!("fn {name} has {lines} lines, more than {MAX_FUNCTION}"))
     })
     .collect()
 }
@@ -288,10 +265,7 @@ fn unsafe_has_its_places(source: &Source) -> Vec<(usize, String)> {
         return Vec::new();
     }
     let places = UNSAFE.join("*, ");
-    source
-        .words("unsafe")
-        .map(|at| (at, format!("unsafe stands only in {places}*")))
-        .collect()
+    source.words("unsafe").map(|at| (at, format!("unsafe stands only in {places}*"))).collect()
 }
 
 fn nothing_panics_or_was_left_behind(source: &Source) -> Vec<(usize, String)> {
@@ -314,9 +288,7 @@ fn findings(source: &Source) -> Vec<String> {
     let mut all: Vec<(usize, String)> = RULES.iter().flat_map(|rule| rule(source)).collect();
     all.sort();
     all.dedup();
-    all.into_iter()
-        .map(|(at, why)| format!("{}:{}: {why}", source.path, source.line(at)))
-        .collect()
+    all.into_iter().map(|(at, why)| format!("{}:{}: {why}", source.path, source.line(at))).collect()
 }
 
 fn rust_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) -> Result<()> {
@@ -370,16 +342,10 @@ fn plugins_depend_on_the_contract_and_never_on_hook() -> Result<()> {
         let Ok(text) = fs::read_to_string(&manifest) else {
             continue;
         };
-        let keys = text
-            .lines()
-            .filter_map(|line| line.split(['.', '=', ' ']).next());
+        let keys = text.lines().filter_map(|line| line.split(['.', '=', ' ']).next());
         let on_hook: Vec<&str> = keys.filter(|key| *key == "reexec").collect();
         ensure!(on_hook.is_empty(), "{} depends on hook", manifest.display());
-        ensure!(
-            !text.contains("hook\""),
-            "{} depends on hook",
-            manifest.display()
-        );
+        ensure!(!text.contains("hook\""), "{} depends on hook", manifest.display());
     }
     Ok(())
 }
@@ -389,137 +355,32 @@ fn each_rule_finds_a_planted_offence() {
     let long = format!("//! D.\nfn f() {{\n{}}}\n", "x();\n".repeat(MAX_FUNCTION));
     let endless = format!("//! D.\n{}", "const A: u8 = 0;\n".repeat(MAX_FILE));
     for (path, text, line, word) in [
-        (
-            "hook/src/model/a.rs",
-            "//! D.\nuse std::{io, fs};",
-            2,
-            "std::fs",
-        ),
-        (
-            "hook/src/model/a.rs",
-            "//! D.\nuse super::super::sys::x;",
-            2,
-            "crate::sys",
-        ),
-        (
-            "hook/src/model/a/mod.rs",
-            "//! D.\n\nuse super::super::sys;",
-            3,
-            "crate::sys",
-        ),
-        (
-            "hook/src/model/a.rs",
-            "//! D.\nfn f() { std::env::var(\"A\"); }",
-            2,
-            "std::env",
-        ),
-        (
-            "hook/src/model/a.rs",
-            "//! D.\nfn f() { Instant::now(); }",
-            2,
-            "clock",
-        ),
-        (
-            "hook/src/sys/a.rs",
-            "//! D.\nuse crate::run::x;",
-            2,
-            "crate::run",
-        ),
-        (
-            "hook/src/render/a.rs",
-            "//! D.\nuse crate::sys::x;",
-            2,
-            "crate::sys",
-        ),
-        (
-            "hook/src/sys/a.rs",
-            "//! D.\nuse libloading::Library;",
-            2,
-            "one door",
-        ),
-        (
-            "hook/src/run/a.rs",
-            "//! D.\nfn f() { serde_yaml::from_str(x); }",
-            2,
-            "one door",
-        ),
-        (
-            "hook/src/sys/procs.rs",
-            "//! D.\nuse zbus::blocking;",
-            2,
-            "one door",
-        ),
-        (
-            "plugins/rpm/src/lib.rs",
-            "//! D.\nuse reexec::model;",
-            2,
-            "imports hook",
-        ),
-        (
-            "hook/src/run/a.rs",
-            "//! D.\nconst A: &str = \"dpkg\";",
-            2,
-            "dpkg",
-        ),
+        ("hook/src/model/a.rs", "//! D.\nuse std::{io, fs};", 2, "std::fs"),
+        ("hook/src/model/a.rs", "//! D.\nuse super::super::sys::x;", 2, "crate::sys"),
+        ("hook/src/model/a/mod.rs", "//! D.\n\nuse super::super::sys;", 3, "crate::sys"),
+        ("hook/src/model/a.rs", "//! D.\nfn f() { std::env::var(\"A\"); }", 2, "std::env"),
+        ("hook/src/model/a.rs", "//! D.\nfn f() { Instant::now(); }", 2, "clock"),
+        ("hook/src/sys/a.rs", "//! D.\nuse crate::run::x;", 2, "crate::run"),
+        ("hook/src/render/a.rs", "//! D.\nuse crate::sys::x;", 2, "crate::sys"),
+        ("hook/src/sys/a.rs", "//! D.\nuse libloading::Library;", 2, "one door"),
+        ("hook/src/run/a.rs", "//! D.\nfn f() { serde_yaml::from_str(x); }", 2, "one door"),
+        ("hook/src/sys/procs.rs", "//! D.\nuse zbus::blocking;", 2, "one door"),
+        ("plugins/rpm/src/lib.rs", "//! D.\nuse reexec::model;", 2, "imports hook"),
+        ("hook/src/run/a.rs", "//! D.\nconst A: &str = \"dpkg\";", 2, "dpkg"),
         ("hook/src/sys/a.rs", "//! D.\nfn rpm_lock() {}", 2, "rpm"),
-        (
-            "hook/src/sys/a.rs",
-            "//! D.\nstruct PacmanLock;",
-            2,
-            "pacman",
-        ),
-        (
-            "hook/src/run/a.rs",
-            "//! D.\nfn f() { println!(); }",
-            2,
-            "println!",
-        ),
-        (
-            "hook/src/main.rs",
-            "//! D.\nfn f() { eprintln!(); }",
-            2,
-            "eprintln!",
-        ),
-        (
-            "hook/src/run/a.rs",
-            "//! D.\nfn f() { std::process::exit(1); }",
-            2,
-            "exits",
-        ),
-        (
-            "hook/src/run/a.rs",
-            "//! D.\nuse std::process;\nfn f() { process::exit(1); }",
-            3,
-            "exits",
-        ),
-        (
-            "hook/src/render/a.rs",
-            "//! D.\nuse std::io::stdout;",
-            2,
-            "prints",
-        ),
+        ("hook/src/sys/a.rs", "//! D.\nstruct PacmanLock;", 2, "pacman"),
+        ("hook/src/run/a.rs", "//! D.\nfn f() { println!(); }", 2, "println!"),
+        ("hook/src/main.rs", "//! D.\nfn f() { eprintln!(); }", 2, "eprintln!"),
+        ("hook/src/run/a.rs", "//! D.\nfn f() { std::process::exit(1); }", 2, "exits"),
+        ("hook/src/run/a.rs", "//! D.\nuse std::process;\nfn f() { process::exit(1); }", 3, "exits"),
+        ("hook/src/render/a.rs", "//! D.\nuse std::io::stdout;", 2, "prints"),
         ("hook/src/run/a.rs", "\n// no\nfn f() {}", 1, "//!"),
         ("hook/src/run/a.rs", &long, 2, "lines"),
         ("hook/src/run/a.rs", &endless, 1, "lines"),
         ("hook/src/main.rs", &"//! D.\n".repeat(MAX_MAIN), 1, "lines"),
-        (
-            "hook/src/sys/a.rs",
-            "//! D.\nfn f() { unsafe { g() } }",
-            2,
-            "unsafe",
-        ),
-        (
-            "hook/src/run/a.rs",
-            "//! D.\nfn f() { g().unwrap(); }",
-            2,
-            "unwrap",
-        ),
-        (
-            "plugins/rpm/src/a.rs",
-            "//! D.\nfn f() { todo!() }",
-            2,
-            "todo",
-        ),
+        ("hook/src/sys/a.rs", "//! D.\nfn f() { unsafe { g() } }", 2, "unsafe"),
+        ("hook/src/run/a.rs", "//! D.\nfn f() { g().unwrap(); }", 2, "unwrap"),
+        ("plugins/rpm/src/a.rs", "//! D.\nfn f() { todo!() }", 2, "todo"),
     ] {
         let found = findings(&Source::new(path, text));
         let place = format!("{path}:{line}: ");
@@ -536,34 +397,13 @@ fn what_is_allowed_is_not_found() {
         fn g() { h().unwrap(); println!(\"dpkg\"); }\n}\n";
     for (path, text) in [
         ("hook/src/model/a.rs", in_tests),
-        (
-            "hook/src/model/a/tests.rs",
-            "//! D.\nuse std::fs;\nfn g() { h().unwrap(); }",
-        ),
-        (
-            "hook/src/model/a.rs",
-            "//! D.\nuse super::file::FileId;\nuse std::io;",
-        ),
-        (
-            "hook/src/model/a.rs",
-            "//! As dpkg does.\n// apt\nconst A: &str = \"std::fs\";",
-        ),
-        (
-            "hook/src/sys/plugin/child.rs",
-            "//! D.\nuse libloading::os;\nfn f() { unsafe {} }",
-        ),
-        (
-            "hook/src/sys/raw_stat.rs",
-            "//! D.\nuse rustix::ioctl;\nfn f() { unsafe {} }",
-        ),
-        (
-            "hook/src/sys/a.rs",
-            "//! D.\n#![forbid(unsafe_code)]\nfn capture() { adapt(x.unwrap_or(1)); }",
-        ),
-        (
-            "hook/src/main.rs",
-            "//! D.\nfn main() { std::process::exit(x(std::io::stdout())) }",
-        ),
+        ("hook/src/model/a/tests.rs", "//! D.\nuse std::fs;\nfn g() { h().unwrap(); }"),
+        ("hook/src/model/a.rs", "//! D.\nuse super::file::FileId;\nuse std::io;"),
+        ("hook/src/model/a.rs", "//! As dpkg does.\n// apt\nconst A: &str = \"std::fs\";"),
+        ("hook/src/sys/plugin/child.rs", "//! D.\nuse libloading::os;\nfn f() { unsafe {} }"),
+        ("hook/src/sys/raw_stat.rs", "//! D.\nuse rustix::ioctl;\nfn f() { unsafe {} }"),
+        ("hook/src/sys/a.rs", "//! D.\n#![forbid(unsafe_code)]\nfn capture() { adapt(x.unwrap_or(1)); }"),
+        ("hook/src/main.rs", "//! D.\nfn main() { std::process::exit(x(std::io::stdout())) }"),
         ("plugins/abi/src/lib.rs", "//! D.\nunsafe fn f() {}"),
         ("hook/src/sys/host.rs", "//! D.\nuse std::io::stdout;"),
     ] {

@@ -19,16 +19,13 @@ fn maps(pid: u32) -> Result<String> {
 fn permissions(pid: u32, end: &str) -> Result<Vec<String>> {
     let maps = maps(pid)?;
     let lines = maps.lines().filter(|line| line.ends_with(end));
-    Ok(lines
-        .filter_map(|line| line.split(' ').nth(1).map(str::to_owned))
-        .collect())
+    Ok(lines.filter_map(|line| line.split(' ').nth(1).map(str::to_owned)).collect())
 }
 
 fn has_ended(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // A zombie has ended too: not every machine has a quick reaper.
-    stat.rsplit_once(") ")
-        .is_none_or(|(_, rest)| rest.starts_with('Z') || rest.starts_with('X'))
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z') || rest.starts_with('X'))
 }
 
 #[test]
@@ -42,12 +39,7 @@ fn each_state_shows_in_the_maps() -> Result<()> {
         ("map-code", &file, file.clone(), "r-xp"),
         ("map-data", &file, file.clone(), "r--p"),
         ("map-database", &file, file.clone(), "rw-s"),
-        (
-            "memfd",
-            &"jit".to_owned(),
-            "/memfd:jit (deleted)".to_owned(),
-            "rwxs",
-        ),
+        ("memfd", &"jit".to_owned(), "/memfd:jit (deleted)".to_owned(), "rwxs"),
         ("scratch", &scratch, format!("{scratch} (deleted)"), "r-xs"),
     ] {
         let victim = Victim::hold(&program()?, &[state, argument])?;
@@ -62,11 +54,7 @@ fn a_loaded_library_that_is_replaced_by_rename_is_shown_as_deleted() -> Result<(
     let (path, new) = (folder.join("libx.so"), folder.join("new"));
     fs::copy(library(1)?, &path)?;
     fs::copy(library(2)?, &new)?;
-    assert_ne!(
-        fs::read(&path)?,
-        fs::read(&new)?,
-        "the two versions are one"
-    );
+    assert_ne!(fs::read(&path)?, fs::read(&new)?, "the two versions are one");
     let text = path.to_string_lossy().into_owned();
     let victim = Victim::hold(&program()?, &["load", &text])?;
     ensure!(!permissions(victim.pid(), &text)?.is_empty());
@@ -86,9 +74,7 @@ fn threads_and_children_are_there_and_end_with_the_victim() -> Result<()> {
     assert_eq!(everyone.len(), 3);
     assert!(everyone.iter().all(|pid| !has_ended(*pid)));
     drop(victim);
-    wait_until("all have ended", SOON, || {
-        Ok(everyone.iter().all(|pid| has_ended(*pid)).then_some(()))
-    })
+    wait_until("all have ended", SOON, || Ok(everyone.iter().all(|pid| has_ended(*pid)).then_some(())))
 }
 
 #[test]
@@ -102,15 +88,8 @@ fn a_victim_ends_with_the_test_that_was_killed() -> Result<()> {
     // The group has the shell, the sleep and the victims: kill just the first two.
     let group = format!("/proc/{}", victim.pid());
     ensure!(Path::new(&group).exists());
-    run(
-        Command::new("sh").args(["-c", &kill_all_but(&pids)?]),
-        b"",
-        SOON,
-    )?
-    .success()?;
-    wait_until("all have ended", SOON, || {
-        Ok(pids.iter().all(|pid| has_ended(*pid)).then_some(()))
-    })
+    run(Command::new("sh").args(["-c", &kill_all_but(&pids)?]), b"", SOON)?.success()?;
+    wait_until("all have ended", SOON, || Ok(pids.iter().all(|pid| has_ended(*pid)).then_some(())))
 }
 
 /// A script that kills the process group of the first pid, but not these pids.
@@ -140,13 +119,7 @@ fn the_list_names_every_state_and_an_unknown_one_is_refused() -> Result<()> {
     let list = run(Command::new(program()?).arg("list"), b"", SOON)?.success()?;
     let text = list.text();
     let states: Vec<&str> = text.lines().collect();
-    for state in [
-        "run",
-        "map-code FILE",
-        "memfd NAME",
-        "fork",
-        "threads COUNT",
-    ] {
+    for state in ["run", "map-code FILE", "memfd NAME", "fork", "threads COUNT"] {
         assert!(states.contains(&state), "{state} is not in {states:?}");
     }
     let refused = run(Command::new(program()?).arg("no-such"), b"", SOON)?;

@@ -91,12 +91,8 @@ impl Memory {
         self.claims.retain(|claim| !new.contains(claim));
         self.claims.extend(claims.iter().cloned());
         self.snapshots.extend(pending.iter().flat_map(|one| one.snapshots.clone()));
-        for excess in [self.claims.len().saturating_sub(MOST_REMEMBERED)] {
-            self.claims.drain(..excess);
-        }
-        for excess in [self.snapshots.len().saturating_sub(MOST_REMEMBERED)] {
-            self.snapshots.drain(..excess);
-        }
+        self.claims.drain(..self.claims.len().saturating_sub(MOST_REMEMBERED));
+        self.snapshots.drain(..self.snapshots.len().saturating_sub(MOST_REMEMBERED));
         self.time = time;
     }
 }

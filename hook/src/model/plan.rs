@@ -6,7 +6,7 @@ pub use super::policy::Action;
 use super::policy::{Policy, Subject};
 use super::report::Proof;
 use super::unit::{forbids, Protected, UnitFacts};
-use super::verdict::{words, CauseKind, Method, Verdict};
+use super::verdict::{words, Cause, CauseKind, Method, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -89,6 +89,15 @@ impl Group<'_> {
     /// Its pids.
     pub fn pids(&self) -> Vec<i32> {
         self.processes.iter().map(|row| row.process.key.pid).collect()
+    }
+
+    /// The old files that they run, each once, by path.
+    pub fn causes(&self) -> Vec<Cause> {
+        let mut causes: BTreeMap<&Path, &Cause> = BTreeMap::new();
+        for cause in self.processes.iter().flat_map(|row| &row.causes) {
+            causes.entry(&cause.path).or_insert(cause);
+        }
+        causes.into_values().cloned().collect()
     }
 
     /// What the policy says, and whether a fact forbids it.

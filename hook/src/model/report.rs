@@ -5,7 +5,7 @@ use super::file::Stamp;
 use super::judge::VerdictOf;
 use super::owner::Owner;
 use super::plan::{Decision, StepReport};
-use super::verdict::{words, Content, Method, Verdict};
+use super::verdict::{words, Cause, Content, Method, Verdict};
 use std::path::PathBuf;
 
 words! {
@@ -86,6 +86,8 @@ pub struct OwnerRow {
     pub pids: Vec<i32>,
     /// The worst of their verdicts.
     pub verdict: Verdict,
+    /// The old files that they ran when it was decided; each once.
+    pub causes: Vec<Cause>,
     /// What the policy says.
     pub decision: Decision,
     /// What was done.
@@ -102,6 +104,7 @@ impl OwnerRow {
             owner,
             pids: Vec::new(),
             verdict: Verdict::Fresh,
+            causes: Vec::new(),
             decision: Decision::default(),
             steps: Vec::new(),
             proof: None,

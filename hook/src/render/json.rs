@@ -113,6 +113,7 @@ fn owner_row(row: &OwnerRow) -> Value {
         "name": row.owner.name,
         "uid": row.owner.uid,
         "pids": row.pids,
+        "causes": row.causes.iter().map(cause).collect::<Vec<_>>(),
         "verdict": row.verdict.word(),
         "decision": {
             "rule": row.decision.rule,

@@ -163,11 +163,8 @@ fn owner(out: &mut String, report: &Report, row: &OwnerRow, asked: Asked, style:
     if !names.is_empty() {
         wrapped(out, &names, style.columns);
     }
-    let mut causes: Vec<&Cause> = members.iter().flat_map(|process| &process.causes).collect();
-    causes.sort_by(|a, b| a.path.cmp(&b.path));
-    causes.dedup_by(|a, b| a.path == b.path);
-    causes.sort_by_key(|cause| cause.kind == CauseKind::Data);
-    for cause in causes {
+    let (code, data): (Vec<&Cause>, Vec<&Cause>) = row.causes.iter().partition(|cause| cause.kind != CauseKind::Data);
+    for cause in code.into_iter().chain(data) {
         cause_line(out, report, cause, style);
     }
 }

@@ -8,6 +8,8 @@ use crate::model::report::Report;
 use crate::render::json;
 use crate::render::text::{self, Asked, Style};
 use crate::sys::host;
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// What a command answers.
 #[derive(Debug, Default)]
@@ -24,6 +26,21 @@ pub struct Answer {
 
 /// Usage or configuration error; nothing was done.
 const FAULT: u8 = 2;
+
+/// The hook answers within half a minute whatever happens; acting inline has deadlines of its own.
+const HOOK_DEADLINE: Duration = Duration::from_secs(28);
+
+/// Runs the hook in a thread, so that neither a hang nor a panic in it reaches the package manager.
+pub fn run_hook(command: Command) -> Answer {
+    let (send, receive) = mpsc::channel();
+    let thread = std::thread::Builder::new().spawn(move || drop(send.send(run(&command))));
+    let gave_up = |why: &str| Answer { text: format!("reexec: {why}; nothing was lost\n"), ..Answer::default() };
+    match thread.map(|_| receive.recv_timeout(HOOK_DEADLINE)) {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(mpsc::RecvTimeoutError::Timeout)) => gave_up("gave up after 28 s"),
+        Ok(Err(mpsc::RecvTimeoutError::Disconnected)) | Err(_) => gave_up("failed inside"),
+    }
+}
 
 /// Runs a command.
 pub fn run(command: &Command) -> Answer {
@@ -42,7 +59,7 @@ pub fn run(command: &Command) -> Answer {
                 Some(error) => Answer { error, code: FAULT, ..Answer::default() },
                 None => {
                     let text = told.lines.iter().map(|line| format!("reexec: {line}\n")).collect();
-                    let next = told.inline.then(|| Command::Apply { after_transaction: false, dry_run: false, common });
+                    let next = told.inline.then_some(Command::Apply { after_transaction: false, dry_run: false, common });
                     Answer { text, code: if typed.strict { told.strict_code } else { 0 }, next, ..Answer::default() }
                 }
             })

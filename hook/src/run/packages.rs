@@ -1,7 +1,7 @@
 //! Asks the package databases who owns the files in question, and whether they are as packaged.
 
 use super::scan::Seen;
-use crate::model::judge::{in_question, ClaimIndex, Space, Standing};
+use crate::model::judge::{in_question, ClaimIndex, Standing};
 use crate::sys::content;
 use crate::sys::files::Root;
 use crate::sys::plugin::{Ownership, Plugin, Plugins};
@@ -32,7 +32,7 @@ pub fn ask(seen: &mut Seen, plugins: &[Plugin], claims: &ClaimIndex, root: &Path
         .flat_map(|candidate| candidate.uses.iter().map(move |usage| (usage, candidate.started)))
         .filter(|(usage, started)| {
             let file = &seen.files[usage.file as usize];
-            file.sighting.space == Space::HOST && in_question(usage, file, *started)
+            file.sighting.on_host && in_question(usage, file, *started)
         })
         .map(|(usage, _)| usage.file)
         .collect();

@@ -94,6 +94,7 @@ pub fn decide(report: &mut Report, policy: &Policy, protected: &Protected) -> Un
             owner: group.owner.clone(),
             pids: group.pids(),
             verdict: group.verdict(),
+            causes: group.causes(),
             decision: group.decide(policy, unit, protected),
             steps: Vec::new(),
             proof: None,

@@ -193,18 +193,14 @@ impl Scanner<'_> {
             return index;
         }
         let mut view = FileView::of(self.sight(process, space, mapping, program));
-        view.claimed = match (space, &view.standing) {
-            (Space::HOST, standing) => {
-                let now = match standing {
-                    Standing::Live(facts) => Some(facts),
-                    _ => None,
-                };
-                self.question.claims.claimed(view.sighting.path(), now)
-            }
-            // Elsewhere a path means another file; only the inode itself can be the claimed one.
-            (_, Standing::Live(facts)) => self.question.claims.claimed(Path::new(""), Some(facts)),
-            _ => judge::Claimed::No,
+        let now = match &view.standing {
+            Standing::Live(facts) => Some(facts),
+            _ => None,
         };
+        // In a folder that is not the host's a path means another file; there only the inode itself
+        // can be the claimed one.
+        let path = if view.sighting.on_host { view.sighting.path().as_path() } else { Path::new("") };
+        view.claimed = self.question.claims.claimed(path, now);
         let index = self.seen.files.len() as u32;
         self.seen.files.push(view);
         self.known.entry((space, mapping.id)).or_default().push(index);
@@ -237,20 +233,26 @@ impl Scanner<'_> {
             },
         };
         let mounted = proven.is_some() || self.spaces.is_mounted(space, mapping.id, &mapped);
-        let mut sighting = Sighting {
-            space,
-            name: mapping.name.to_vec(),
-            printed: mapping.id,
-            mapped,
-            mounted,
-            keeps_death: true,
-            names,
-            folder_mode: None,
-        };
+        let (keeps_death, on_host, folder_mode) = (true, space == Space::HOST, None);
+        let (name, printed) = (mapping.name.to_vec(), mapping.id);
+        let mut sighting = Sighting { space, name, printed, mapped, mounted, keeps_death, names, on_host, folder_mode };
+        sighting.on_host |= self.is_hosts(&sighting);
         if let (None, Some(root)) = (proven, root) {
             self.look_around(&mut sighting, root);
         }
         sighting
+    }
+
+    /// Whether a file's folder is the host's own: most services with a mount namespace of their own
+    /// (PrivateTmp and the like) still run the host's files.
+    fn is_hosts(&self, sighting: &Sighting) -> bool {
+        let (Some(own), Some(host), Some(folder)) =
+            (self.spaces.root(sighting.space), self.spaces.root(Space::HOST), sighting.path().parent())
+        else {
+            return false;
+        };
+        let id = |root: &Root| root.look(folder, Links::Follow).found().map(|facts| facts.id);
+        id(own).is_some() && id(own) == id(host)
     }
 
     /// What else must be known of a file that is not plainly live.

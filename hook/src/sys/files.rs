@@ -90,7 +90,7 @@ impl Root {
         /// `OVERLAYFS_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
         const OVERLAYFS: i64 = 0x794c_7630;
         let file = self.open_path(path, Links::Follow);
-        file.and_then(|file| rustix::fs::fstatfs(&file)).is_ok_and(|system| i64::from(system.f_type) == OVERLAYFS)
+        file.and_then(|file| rustix::fs::fstatfs(&file)).is_ok_and(|system| system.f_type == OVERLAYFS)
     }
 
     /// A path with the links in its folders resolved, its last part as it is; the path itself where

@@ -81,7 +81,13 @@ impl Systemd {
         Ok(Systemd { connection: connection.context("connect to the message bus")? })
     }
 
-    fn call<B: serde::Serialize + DynamicType>(&self, path: &str, interface: &str, method: &str, body: &B) -> zbus::Result<Message> {
+    fn call<B: serde::Serialize + DynamicType>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        body: &B,
+    ) -> zbus::Result<Message> {
         patiently(|| self.connection.call_method(Some(SERVICE), path, Some(interface), method, body))
     }
 

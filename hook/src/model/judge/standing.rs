@@ -33,6 +33,8 @@ pub struct Sighting {
     pub keeps_death: bool,
     /// The names it can stand for and what each of them names now, likeliest first.
     pub names: Vec<(PathBuf, Look)>,
+    /// Whether its path means the same file on the host: it lies in one of the host's own folders.
+    pub on_host: bool,
     /// Permission bits of the folder that held it, where that is still there.
     pub folder_mode: Option<u16>,
 }
@@ -193,6 +195,7 @@ mod tests {
             mounted: true,
             keeps_death: true,
             names: names.iter().map(|(path, look)| (PathBuf::from(path), look.clone())).collect(),
+            on_host: true,
             folder_mode: None,
         }
     }

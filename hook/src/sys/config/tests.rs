@@ -1,3 +1,5 @@
+//! Policy files with faults in them, and where each is said to be.
+
 use super::*;
 use crate::model::owner::OwnerKind;
 use crate::model::policy::{Action, Subject, When};

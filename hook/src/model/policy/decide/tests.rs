@@ -1,3 +1,5 @@
+//! Which rule decides, in tables.
+
 use super::*;
 use crate::model::owner::OwnerKind;
 use crate::model::policy::{Condition, Match, NamePattern, PathPattern};
