@@ -22,22 +22,38 @@ pub fn read(trigger: &Trigger<'_>, sink: &mut Sink<'_>) -> Result<(), String> {
         claim_path(path, &mut folders, sink);
     }
     if !input.changes.is_empty() {
-        let database = Database::open(&mut folders)?;
-        let mut claims = Claims::of(&database, &mut folders);
-        for change in &input.changes {
-            claims.change(change, input.native.as_deref(), sink);
+        match Database::open(&mut folders) {
+            Ok(database) => {
+                let mut claims = Claims::of(&database, &mut folders);
+                for change in &input.changes {
+                    claims.change(change, input.native.as_deref(), sink);
+                }
+            }
+            // What apt said is worth telling without the database.
+            Err(why) => {
+                sink.message(&why);
+                let native = input.native.as_deref().unwrap_or(b"");
+                for change in &input.changes {
+                    let name = full_name(change.name, change.architecture, native);
+                    let version = |of: &Option<Vec<u8>>| of.clone().unwrap_or_default();
+                    sink.package(&name, &version(&change.old), &version(&change.new));
+                }
+            }
         }
     }
     let arguments: Vec<_> = trigger.arguments().collect();
     if let Some(names) = triggered(&arguments) {
-        // The folders first: they need no database, and its troubles must not hide them.
+        // The folders need no database, and its troubles must not hide them.
         for prefix in spellings(&names, &mut folders) {
             sink.tree(&prefix);
         }
         match trigger.since() {
             Some(since) => {
-                let database = Database::open(&mut folders)?;
-                Claims::of(&database, &mut folders).newer(since, sink)?;
+                let claimed = Database::open(&mut folders)
+                    .and_then(|database| Claims::of(&database, &mut folders).newer(since, sink));
+                if let Err(why) = claimed {
+                    sink.message(&why);
+                }
             }
             None => {
                 sink.message("since when is not known, so which packages changed is not either")
@@ -345,6 +361,22 @@ mod tests {
         assert!(
             matches!(&unknown[..], [Said::Tree(_), Said::Message(_)]),
             "{unknown:?}"
+        );
+    }
+
+    #[test]
+    fn a_broken_database_does_not_hide_what_was_said() {
+        let root = TestRoot::usual();
+        std::fs::remove_file(root.path().join("var/lib/dpkg/status")).expect("remove");
+        let said = ask(&root, &[], b"VERSION 2\n\ntd 2.0 > - **REMOVE**\n", 0);
+        assert!(
+            matches!(&said[..], [Said::Message(_), gone] if *gone == package("td", "2.0", "")),
+            "{said:?}"
+        );
+        let said = ask(&root, &[b"triggered", b"/etc"], b"", 1);
+        assert!(
+            matches!(&said[..], [Said::Tree(_), Said::Message(_)]),
+            "{said:?}"
         );
     }
 

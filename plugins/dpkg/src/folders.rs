@@ -27,6 +27,8 @@ const MERGED: [&[u8]; 7] = [
 pub struct Folders {
     root: Vec<u8>,
     known: HashMap<Vec<u8>, Vec<u8>>,
+    /// The folder of the last path and what it was resolved to: in a list, neighbours share it.
+    last: (Vec<u8>, Vec<u8>),
 }
 
 impl Folders {
@@ -40,6 +42,7 @@ impl Folders {
         Folders {
             root: root[..end].to_vec(),
             known: HashMap::new(),
+            last: Default::default(),
         }
     }
 
@@ -53,7 +56,11 @@ impl Folders {
     /// The path of a file with every link among its folders followed; the file itself may be one.
     pub fn resolve(&mut self, path: &[u8]) -> Vec<u8> {
         let (folder, name) = split_path(path);
-        let mut resolved = self.folder(folder, MAX_LINKS);
+        if folder != self.last.0 || folder.is_empty() {
+            self.last = (folder.to_vec(), self.folder(folder, MAX_LINKS));
+        }
+        let mut resolved = Vec::with_capacity(self.last.1.len() + 1 + name.len());
+        resolved.extend_from_slice(&self.last.1);
         join(&mut resolved, name);
         resolved
     }
