@@ -23,7 +23,7 @@ static int32_t tell(const struct reexec_trigger *trigger, const struct reexec_si
         variables++;
     say(sink, "environment", variables);
     say(sink, "uid", getuid());
-    say(sink, "reads", open(path, O_RDONLY) >= 0);
+    say(sink, "reads", open(path, O_RDONLY | O_CLOEXEC) >= 0);
     say(sink, "writes", open(path, O_WRONLY) >= 0);
     say(sink, "unlinks", unlink(path) == 0);
     say(sink, "creates", open("/tmp/reexec-plugin-was-here", O_WRONLY | O_CREAT, 0600) >= 0);

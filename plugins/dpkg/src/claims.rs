@@ -22,24 +22,42 @@ pub fn read(trigger: &Trigger<'_>, sink: &mut Sink<'_>) -> Result<(), String> {
         claim_path(path, &mut folders, sink);
     }
     if !input.changes.is_empty() {
-        let database = Database::open(&mut folders)?;
-        let mut claims = Claims::of(&database, &mut folders);
-        for change in &input.changes {
-            claims.change(change, input.native.as_deref(), sink);
+        match Database::open(&mut folders) {
+            Ok(database) => {
+                let mut claims = Claims::of(&database, &mut folders);
+                for change in &input.changes {
+                    claims.change(change, input.native.as_deref(), sink);
+                }
+            }
+            // What apt said is worth telling without the database.
+            Err(why) => {
+                sink.message(&why);
+                let native = input.native.as_deref().unwrap_or(b"");
+                for change in &input.changes {
+                    let name = full_name(change.name, change.architecture, native);
+                    let version = |of: &Option<Vec<u8>>| of.clone().unwrap_or_default();
+                    sink.package(&name, &version(&change.old), &version(&change.new));
+                }
+            }
         }
     }
     let arguments: Vec<_> = trigger.arguments().collect();
     if let Some(names) = triggered(&arguments) {
-        // The folders first: they need no database, and its troubles must not hide them.
+        // The folders need no database, and its troubles must not hide them.
         for prefix in spellings(&names, &mut folders) {
             sink.tree(&prefix);
         }
         match trigger.since() {
             Some(since) => {
-                let database = Database::open(&mut folders)?;
-                Claims::of(&database, &mut folders).newer(since, sink)?;
+                let claimed = Database::open(&mut folders)
+                    .and_then(|database| Claims::of(&database, &mut folders).newer(since, sink));
+                if let Err(why) = claimed {
+                    sink.message(&why);
+                }
             }
-            None => sink.message("since when is not known, so which packages changed is not either"),
+            None => {
+                sink.message("since when is not known, so which packages changed is not either")
+            }
         }
     }
     Ok(())
@@ -75,7 +93,10 @@ fn claim_path(path: &[u8], folders: &mut Folders, sink: &mut Sink<'_>) {
 fn spellings(names: &[&[u8]], folders: &mut Folders) -> BTreeSet<Vec<u8>> {
     let mut all = BTreeSet::new();
     for name in names.iter().filter(|name| name.starts_with(b"/")) {
-        let name = name.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(name);
+        let name = name
+            .strip_suffix(b"/")
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(name);
         let real = folders.resolve_folder(name);
         if let Some(short) = real.strip_prefix(b"/usr") {
             if !short.is_empty() && folders.resolve_folder(short) == real {
@@ -100,14 +121,22 @@ struct Claims<'a> {
 
 impl<'a> Claims<'a> {
     fn of(database: &'a Database, folders: &'a mut Folders) -> Claims<'a> {
-        Claims { database, status: database.status(), diversions: database.diversions(), folders, text: Vec::new() }
+        Claims {
+            database,
+            status: database.status(),
+            diversions: database.diversions(),
+            folders,
+            text: Vec::new(),
+        }
     }
 
     /// A package that apt is about to change, and the files that will be replaced.
     fn change(&mut self, change: &Change<'_>, native: Option<&[u8]>, sink: &mut Sink<'_>) {
         let native = native.unwrap_or(self.status.native());
         let installed = self.installed(change, native);
-        let architecture = change.architecture.or(installed.map(|package| package.architecture));
+        let architecture = change
+            .architecture
+            .or(installed.map(|package| package.architecture));
         let name = full_name(change.name, architecture, native);
         let old = match (&change.old, change.old_known) {
             (Some(old), _) => old,
@@ -137,7 +166,11 @@ impl<'a> Claims<'a> {
     /// The package as it is before the change. A package may change its architecture, mostly from
     /// or to `all`; dpkg keeps such as one.
     fn installed(&self, change: &Change<'_>, native: &[u8]) -> Option<Package<'a>> {
-        let of = |architecture| self.status.find(change.name, architecture).filter(|package| package.has_files());
+        let of = |architecture| {
+            self.status
+                .find(change.name, architecture)
+                .filter(|package| package.has_files())
+        };
         let found = match change.architecture {
             Some(b"all") => of(Some(b"all")).or_else(|| of(Some(native))),
             Some(own) if own == native => of(Some(own)).or_else(|| of(Some(b"all"))),
@@ -193,7 +226,13 @@ mod tests {
     use reexec_plugin_abi::rust::{Phase, Question, Recorder, Said};
 
     fn ask(root: &TestRoot, arguments: &[&[u8]], input: &[u8], since: i64) -> Vec<Said> {
-        let question = Question { phase: Phase::Pre, root: root.path(), arguments, input, since };
+        let question = Question {
+            phase: Phase::Pre,
+            root: root.path(),
+            arguments,
+            input,
+            since,
+        };
         Recorder::read(&question, read).expect("an answer")
     }
 
@@ -234,7 +273,12 @@ mod tests {
     fn protocol_1_takes_the_old_version_from_the_database() {
         let root = TestRoot::usual();
         assert_eq!(
-            ask(&root, &[], b"/a/./tzdata_2024b_all.deb\n/a/wine32_9.0_i386.deb\n", 0),
+            ask(
+                &root,
+                &[],
+                b"/a/./tzdata_2024b_all.deb\n/a/wine32_9.0_i386.deb\n",
+                0
+            ),
             [
                 package("tzdata", "2024a", "2024b"),
                 file("/usr/share/zoneinfo/UTC", "tzdata"),
@@ -248,8 +292,16 @@ mod tests {
     fn a_package_that_is_only_configured_claims_its_configuration_files() {
         let root = TestRoot::usual();
         assert_eq!(
-            ask(&root, &[], b"VERSION 2\n\nlibx 1:2.0-1 = 1:2.0-1 **CONFIGURE**\n", 0),
-            [package("libx", "1:2.0-1", "1:2.0-1"), file("/etc/libx.conf", "libx")]
+            ask(
+                &root,
+                &[],
+                b"VERSION 2\n\nlibx 1:2.0-1 = 1:2.0-1 **CONFIGURE**\n",
+                0
+            ),
+            [
+                package("libx", "1:2.0-1", "1:2.0-1"),
+                file("/etc/libx.conf", "libx")
+            ]
         );
     }
 
@@ -258,7 +310,11 @@ mod tests {
         let root = TestRoot::usual();
         assert_eq!(
             ask(&root, &[], b"/lib/libz.so.1\n/bin/\n/opt/x\n", 0),
-            [file("/usr/lib/libz.so.1", ""), Said::Tree("/usr/bin".into()), file("/opt/x", "")]
+            [
+                file("/usr/lib/libz.so.1", ""),
+                Said::Tree("/usr/bin".into()),
+                file("/opt/x", "")
+            ]
         );
     }
 
@@ -276,13 +332,21 @@ mod tests {
         for entry in std::fs::read_dir(root.path().join("var/lib/dpkg/info")).expect("info") {
             let path = entry.expect("entry").path();
             if !path.ends_with("wine32.list") {
-                let file = std::fs::File::options().write(true).open(path).expect("open");
+                let file = std::fs::File::options()
+                    .write(true)
+                    .open(path)
+                    .expect("open");
                 file.set_modified(old).expect("set");
             }
         }
         let tree = |prefix: &str| Said::Tree(prefix.into());
         assert_eq!(
-            ask(&root, &[b"triggered", b"/usr/lib /bin /etc ldconfig"], b"", 2000),
+            ask(
+                &root,
+                &[b"triggered", b"/usr/lib /bin /etc ldconfig"],
+                b"",
+                2000
+            ),
             [
                 tree("/bin"),
                 tree("/etc"),
@@ -294,14 +358,39 @@ mod tests {
             ]
         );
         let unknown = ask(&root, &[b"triggered", b"/etc"], b"", 0);
-        assert!(matches!(&unknown[..], [Said::Tree(_), Said::Message(_)]), "{unknown:?}");
+        assert!(
+            matches!(&unknown[..], [Said::Tree(_), Said::Message(_)]),
+            "{unknown:?}"
+        );
+    }
+
+    #[test]
+    fn a_broken_database_does_not_hide_what_was_said() {
+        let root = TestRoot::usual();
+        std::fs::remove_file(root.path().join("var/lib/dpkg/status")).expect("remove");
+        let said = ask(&root, &[], b"VERSION 2\n\ntd 2.0 > - **REMOVE**\n", 0);
+        assert!(
+            matches!(&said[..], [Said::Message(_), gone] if *gone == package("td", "2.0", "")),
+            "{said:?}"
+        );
+        let said = ask(&root, &[b"triggered", b"/etc"], b"", 1);
+        assert!(
+            matches!(&said[..], [Said::Tree(_), Said::Message(_)]),
+            "{said:?}"
+        );
     }
 
     #[test]
     fn packages_are_expanded_by_the_names_that_were_given() {
         let root = TestRoot::usual();
-        let (said, ()) = Recorder::listen(|sink| expand(root.path(), &[b"libx:i386", b"bash", b"gone", b"../x"], sink))
-            .expect("an answer");
+        let (said, ()) = Recorder::listen(|sink| {
+            expand(
+                root.path(),
+                &[b"libx:i386", b"bash", b"gone", b"../x"],
+                sink,
+            )
+        })
+        .expect("an answer");
         assert_eq!(
             said,
             [

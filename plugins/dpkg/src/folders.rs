@@ -18,21 +18,32 @@ const MAX_LINKS: u32 = 40;
 /// Folders that are remembered; more than a distribution has.
 const MAX_KNOWN: usize = 500_000;
 /// The folders that merged `/usr` makes links of.
-const MERGED: [&[u8]; 7] = [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"libo32"];
+const MERGED: [&[u8]; 7] = [
+    b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"libo32",
+];
 
 /// The folders below a root, each looked at once.
 #[derive(Debug)]
 pub struct Folders {
     root: Vec<u8>,
     known: HashMap<Vec<u8>, Vec<u8>>,
+    /// The folder of the last path and what it was resolved to: in a list, neighbours share it.
+    last: (Vec<u8>, Vec<u8>),
 }
 
 impl Folders {
     /// Folders below this root.
     pub fn below(root: &Path) -> Folders {
         let root = root.as_os_str().as_bytes();
-        let end = root.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
-        Folders { root: root[..end].to_vec(), known: HashMap::new() }
+        let end = root
+            .iter()
+            .rposition(|byte| *byte != b'/')
+            .map_or(0, |at| at + 1);
+        Folders {
+            root: root[..end].to_vec(),
+            known: HashMap::new(),
+            last: Default::default(),
+        }
     }
 
     /// The path from outside of the root.
@@ -45,7 +56,11 @@ impl Folders {
     /// The path of a file with every link among its folders followed; the file itself may be one.
     pub fn resolve(&mut self, path: &[u8]) -> Vec<u8> {
         let (folder, name) = split_path(path);
-        let mut resolved = self.folder(folder, MAX_LINKS);
+        if folder != self.last.0 || folder.is_empty() {
+            self.last = (folder.to_vec(), self.folder(folder, MAX_LINKS));
+        }
+        let mut resolved = Vec::with_capacity(self.last.1.len() + 1 + name.len());
+        resolved.extend_from_slice(&self.last.1);
         join(&mut resolved, name);
         resolved
     }
@@ -107,7 +122,11 @@ impl Folders {
                 self.folder(&full, links - 1)
             }
             // A root without the links, as one that holds the database only, is taken as merged.
-            Err(error) if error.kind() == ErrorKind::NotFound && above == b"/" && MERGED.contains(&name) => {
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && above == b"/"
+                    && MERGED.contains(&name) =>
+            {
                 [&b"/usr/"[..], name].concat()
             }
             Ok(_) | Err(_) => here,
@@ -133,9 +152,12 @@ mod tests {
         let root = TestRoot::new();
         std::fs::create_dir_all(root.path().join("usr/lib/x")).expect("folder");
         std::fs::create_dir_all(root.path().join("srv/opt")).expect("folder");
-        for (target, link) in
-            [("usr/lib", "lib"), ("/srv/opt", "opt"), ("../../usr/./lib", "srv/opt/up"), ("loop", "loop")]
-        {
+        for (target, link) in [
+            ("usr/lib", "lib"),
+            ("/srv/opt", "opt"),
+            ("../../usr/./lib", "srv/opt/up"),
+            ("loop", "loop"),
+        ] {
             symlink(target, root.path().join(link)).expect("link");
         }
         let mut folders = Folders::below(root.path());

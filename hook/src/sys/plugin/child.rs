@@ -17,23 +17,26 @@ use std::process::ExitCode;
 /// The first argument that makes `reexec` a plugin's process. Not for people.
 pub const WORD: &str = "__plugin";
 
-/// Code of a process that got no request.
-const NO_REQUEST: u8 = 2;
+/// Code of a process that got no request, or could not send its answer.
+const NOT_HEARD: i32 = 2;
 
 extern "C" {
     /// Ends the process without running anybody's exit handlers.
     fn _exit(code: i32) -> !;
+    /// Closes a descriptor; one that is none is an error number and nothing else.
+    fn close(descriptor: i32) -> i32;
 }
 
 /// Answers one request. To be called first of all, while the process has one thread.
 pub fn main() -> ExitCode {
     close_inherited();
-    if serve().is_err() {
-        return ExitCode::from(NO_REQUEST);
-    }
+    let code = match serve() {
+        Ok(()) => 0,
+        Err(_) => NOT_HEARD,
+    };
     // SAFETY: nothing of ours is left to be done, and the plugin's exit handlers are not wanted:
     // they could hang or crash after a good answer.
-    unsafe { _exit(0) }
+    unsafe { _exit(code) }
 }
 
 /// Closes what the package manager left open: a plugin need not see its descriptors.
@@ -48,32 +51,37 @@ fn close_inherited() {
     for number in numbers {
         // SAFETY: nothing in this process owns a descriptor yet, except the three standard ones.
         // The list's own, closed above, is closed once more in vain.
-        unsafe { rustix::io::close(number) };
+        unsafe { close(number) };
     }
 }
 
 fn serve() -> std::io::Result<()> {
-    let mut channel = take_channel()?;
+    // Never closed by us: a plugin may have done so, and that is no reason to abort.
+    let channel = Box::leak(Box::new(take_channel()?));
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     // Started as /proc/self/exe it would be called "exe".
     let _ = rustix::thread::set_name(c"reexec-plugin");
-    let request = read_request(&mut channel)?;
+    let request = read_request(channel)?;
     rights::shed();
-    send(&mut channel, Frame::Stage, &[stage_byte(Stage::Loading)])?;
+    send(channel, Frame::Stage, &[stage_byte(Stage::Loading)])?;
     match Library::load(&request.folder, &request.name) {
-        Ok(library) => answer(&mut channel, &library, &request)?,
+        Ok(library) => answer(channel, &library, &request)?,
         Err(error) => {
             let mut payload = Vec::new();
             put_error(&mut payload, &error);
-            send(&mut channel, Frame::Refusal, &payload)?;
+            send(channel, Frame::Refusal, &payload)?;
         }
     }
-    send(&mut channel, Frame::Done, &[])
+    send(channel, Frame::Done, &[])
 }
 
 fn answer(channel: &mut File, library: &Library, request: &Request) -> std::io::Result<()> {
     for question in &request.questions {
-        send(channel, Frame::Stage, &[stage_byte(Stage::Asking(question.function()))])?;
+        send(
+            channel,
+            Frame::Stage,
+            &[stage_byte(Stage::Asking(question.function()))],
+        )?;
         let payload = library.ask(question).unwrap_or_else(|error| {
             let mut payload = vec![record::FAILURE];
             put_error(&mut payload, &error);
