@@ -5,9 +5,7 @@
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use reexec::model::claim::{Claim, Package};
-use reexec::sys::plugin::{
-    Answer, Busy, Ownership, Phase, Plugin, PluginError, Plugins, Question, TriggerInput,
-};
+use reexec::sys::plugin::{Answer, Busy, Ownership, Phase, Plugin, PluginError, Plugins, Question, TriggerInput};
 use std::os::unix::fs::{chown, symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,15 +41,7 @@ impl Folder {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let library = self.file(source);
         let status = Command::new("gcc")
-            .args([
-                "-std=gnu11",
-                "-D_GNU_SOURCE",
-                "-O0",
-                "-w",
-                "-fPIC",
-                "-shared",
-                "-I",
-            ])
+            .args(["-std=gnu11", "-D_GNU_SOURCE", "-O0", "-w", "-fPIC", "-shared", "-I"])
             .arg(here.join("../plugins/abi"))
             .arg("-o")
             .arg(&library)
@@ -131,8 +121,7 @@ fn line<T: std::fmt::Debug>(result: Result<T, PluginError>) -> String {
     let text = error.to_string();
     assert!(!text.contains('\n'), "one line: {text}");
     let file = error.file().expect("names the file").display().to_string();
-    text.replace(&format!("plugin {file}: "), "")
-        .replace(&file, "FILE")
+    text.replace(&format!("plugin {file}: "), "").replace(&file, "FILE")
 }
 
 fn root() -> &'static Path {
@@ -157,24 +146,10 @@ fn a_plugin_in_c_is_asked_everything() {
     let reading = plugin.read(&trigger(&["/a", "/b\u{fc}"]), DEADLINE);
     let reading = reading.expect("reads");
     assert_eq!(reading.messages, ["phase 2, since 7, 5 bytes"]);
-    let package = Package {
-        name: "pkg".into(),
-        old: Some("1".into()),
-        new: None,
-    };
+    let package = Package { name: "pkg".into(), old: Some("1".into()), new: None };
     assert_eq!(reading.packages, [package]);
-    let file = |path: &str, package: Option<&str>| Claim::File {
-        path: path.into(),
-        package: package.map(Into::into),
-    };
-    assert_eq!(
-        reading.claims,
-        [
-            file("/a", None),
-            file("/b\u{fc}", Some("pkg")),
-            Claim::Tree { prefix: "/".into() },
-        ]
-    );
+    let file = |path: &str, package: Option<&str>| Claim::File { path: path.into(), package: package.map(Into::into) };
+    assert_eq!(reading.claims, [file("/a", None), file("/b\u{fc}", Some("pkg")), Claim::Tree { prefix: "/".into() },]);
     let reading = plugin.expand(root(), &["p".into()], DEADLINE);
     assert_eq!(reading.expect("expands").claims, [file("/", Some("p"))]);
 
@@ -190,10 +165,7 @@ fn a_plugin_in_c_is_asked_everything() {
         plugin.owners(root(), &paths, DEADLINE).expect("owners"),
         [None, owner("/1", None), owner("/2", Some(("md5", "00ff")))]
     );
-    assert_eq!(
-        plugin.busy(Path::new("/chroot"), DEADLINE).expect("busy"),
-        Busy::Interrupted(vec!["/chroot".into()])
-    );
+    assert_eq!(plugin.busy(Path::new("/chroot"), DEADLINE).expect("busy"), Busy::Interrupted(vec!["/chroot".into()]));
 }
 
 #[test]
@@ -201,24 +173,13 @@ fn several_questions_are_asked_in_one_process() {
     let Some(folder) = Folder::new() else { return };
     let plugin = folder.plugin("newer");
     let root = root().to_owned();
-    let expand = Question::Expand {
-        root: root.clone(),
-        packages: vec![],
-    };
-    let questions = vec![
-        Question::Busy { root },
-        expand,
-        Question::Read(trigger(&[])),
-    ];
+    let expand = Question::Expand { root: root.clone(), packages: vec![] };
+    let questions = vec![Question::Busy { root }, expand, Question::Read(trigger(&[]))];
     let answers = plugin.ask(questions, DEADLINE).expect("answers");
     assert!(
         matches!(
             answers[..],
-            [
-                Ok(Answer::Busy(Busy::Busy(_))),
-                Err(PluginError::NoFunction { .. }),
-                Ok(Answer::Reading(_)),
-            ]
+            [Ok(Answer::Busy(Busy::Busy(_))), Err(PluginError::NoFunction { .. }), Ok(Answer::Reading(_)),]
         ),
         "{answers:?}"
     );
@@ -246,10 +207,7 @@ fn a_plugin_that_is_not_one_is_refused_by_what_it_lacks() {
         ("nulls", "has no function `read`"),
         ("null-table", "`reexec_plugin_v1` returned null"),
         ("no-symbol", "does not export `reexec_plugin_v1`"),
-        (
-            "wrong-name",
-            "calls itself \"right-name\\x0a\", not as its file is named",
-        ),
+        ("wrong-name", "calls itself \"right-name\\x0a\", not as its file is named"),
         ("wild-table", "crashed with SIGSEGV while being loaded"),
     ] {
         let plugin = folder.plugin(source);
@@ -267,19 +225,10 @@ fn lies_about_lengths_pointers_and_numbers_are_found() {
     let read = |count: usize| plugin.read(&trigger(&vec!["x"; count]), DEADLINE);
     let bad = "`read` gave a bad answer:";
     for (count, expected) in [
-        (
-            0,
-            format!(
-                "{bad} it said {} bytes at once, at most 65536 are taken",
-                usize::MAX
-            ),
-        ),
+        (0, format!("{bad} it said {} bytes at once, at most 65536 are taken", usize::MAX)),
         (1, format!("{bad} it said 7 bytes at a null pointer")),
         (2, "crashed with SIGSEGV in `read`".to_owned()),
-        (
-            3,
-            format!("{bad} \"usr/lib/relative\" is not an absolute path"),
-        ),
+        (3, format!("{bad} \"usr/lib/relative\" is not an absolute path")),
         (4, format!("{bad} it returned 5")),
         (5, "`read` failed with -77 and said nothing".to_owned()),
         (7, "crashed with SIGSEGV in `read`".to_owned()),
@@ -291,30 +240,21 @@ fn lies_about_lengths_pointers_and_numbers_are_found() {
         line(plugin.owners(root(), &[root()], DEADLINE)),
         "`owners` gave a bad answer: it answered for path 1 of 1"
     );
-    assert_eq!(
-        line(plugin.busy(root(), DEADLINE)),
-        "`busy` gave a bad answer: it returned 3"
-    );
+    assert_eq!(line(plugin.busy(root(), DEADLINE)), "`busy` gave a bad answer: it returned 3");
 }
 
 #[test]
 fn an_answer_that_does_not_end_is_cut_off() {
     let Some(folder) = Folder::new() else { return };
     let plugin = folder.plugin("lies");
-    assert_eq!(
-        line(plugin.expand(root(), &[], DEADLINE)),
-        "`expand` said more than 64 MiB or 2000000 records"
-    );
+    assert_eq!(line(plugin.expand(root(), &[], DEADLINE)), "`expand` said more than 64 MiB or 2000000 records");
 }
 
 #[test]
 fn a_crash_names_its_signal_the_function_and_the_last_words() {
     let Some(folder) = Folder::new() else { return };
     let plugin = folder.plugin("crashes");
-    assert_eq!(
-        line(plugin.read(&trigger(&[]), DEADLINE)),
-        "crashed with SIGSEGV in `read`; it printed \"last words\""
-    );
+    assert_eq!(line(plugin.read(&trigger(&[]), DEADLINE)), "crashed with SIGSEGV in `read`; it printed \"last words\"");
     let expand = line(plugin.expand(root(), &[], DEADLINE));
     assert_eq!(expand, "crashed with SIGBUS in `expand`");
     let owners = line(plugin.owners(root(), &[], DEADLINE));
@@ -340,10 +280,7 @@ fn a_file_cut_off_anywhere_never_takes_the_host_down() {
         }
     }
     std::fs::write(plugin.file(), "no library at all\n".repeat(100)).expect("write");
-    assert_eq!(
-        line(plugin.busy(root(), DEADLINE)),
-        "cannot be loaded: FILE: invalid ELF header"
-    );
+    assert_eq!(line(plugin.busy(root(), DEADLINE)), "cannot be loaded: FILE: invalid ELF header");
 }
 
 #[test]
@@ -388,10 +325,7 @@ fn a_plugin_that_ends_its_process_is_told_by_the_code() {
             format!("ended its process with code {code} in `read`")
         );
     }
-    assert_eq!(
-        line(plugin.expand(root(), &[], DEADLINE)),
-        "ended its process with code 2 in `expand`"
-    );
+    assert_eq!(line(plugin.expand(root(), &[], DEADLINE)), "ended its process with code 2 in `expand`");
 }
 
 #[test]
@@ -408,10 +342,7 @@ fn what_a_plugin_starts_does_not_outlive_the_question() {
 fn what_a_plugin_prints_is_a_message_and_its_answer_counts() {
     let Some(folder) = Folder::new() else { return };
     let reading = folder.plugin("prints").read(&trigger(&[]), DEADLINE);
-    assert_eq!(
-        reading.expect("reads").messages,
-        ["plugin prints printed: to stdout | to \\x1b[31mstderr"]
-    );
+    assert_eq!(reading.expect("reads").messages, ["plugin prints printed: to stdout | to \\x1b[31mstderr"]);
 }
 
 #[test]
@@ -453,14 +384,8 @@ fn panics_of_a_plugin_in_rust_are_errors_of_that_function() {
         line(plugin.read(&trigger(&[]), DEADLINE)),
         "`read` panicked: index out of bounds: the len is 0 but the index is 7"
     );
-    assert_eq!(
-        line(plugin.expand(root(), &[], DEADLINE)),
-        "`expand` panicked: panic without a text"
-    );
-    assert_eq!(
-        line(plugin.owners(root(), &[], DEADLINE)),
-        "`owners` failed: the database is on the moon"
-    );
+    assert_eq!(line(plugin.expand(root(), &[], DEADLINE)), "`expand` panicked: panic without a text");
+    assert_eq!(line(plugin.owners(root(), &[], DEADLINE)), "`owners` failed: the database is on the moon");
     let busy = line(plugin.busy(root(), DEADLINE));
     let begin = "crashed with SIGABRT in `busy`; it printed \"";
     assert!(busy.starts_with(begin), "{busy}");
@@ -476,12 +401,7 @@ fn a_library_that_is_not_roots_alone_is_not_loaded() {
     for (mode, uid, gid, expected) in [
         (0o646, 0, 0, "not loaded, FILE is writable by everybody"),
         (0o664, 0, 50, "not loaded, FILE is writable by group 50"),
-        (
-            0o644,
-            1,
-            0,
-            "not loaded, FILE belongs to user 1, not to root",
-        ),
+        (0o644, 1, 0, "not loaded, FILE belongs to user 1, not to root"),
     ] {
         chown(&library, Some(uid), Some(gid)).expect("chown");
         set_mode(&library, mode);
@@ -498,20 +418,14 @@ fn a_folder_that_is_not_roots_alone_holds_no_plugins() {
     folder.build("echo");
     let shown = folder.0.display();
     set_mode(&folder.0, 0o777);
-    assert_eq!(
-        line(folder.plugins().find("echo")),
-        format!("not loaded, {shown} is writable by everybody")
-    );
+    assert_eq!(line(folder.plugins().find("echo")), format!("not loaded, {shown} is writable by everybody"));
     set_mode(&folder.0, 0o755);
     let link = folder.0.with_extension("link");
     symlink(&folder.0, &link).expect("link");
     let error = line(Plugins::new(vec![link.clone()]).find("echo"));
     std::fs::remove_file(&link).expect("remove");
     let link = link.display();
-    assert_eq!(
-        error,
-        format!("not loaded, {link} is a symbolic link or not a folder")
-    );
+    assert_eq!(error, format!("not loaded, {link} is a symbolic link or not a folder"));
 }
 
 #[test]
@@ -537,10 +451,7 @@ fn the_plugins_process_checks_again_what_it_loads() {
     let Some(folder) = Folder::new() else { return };
     let plugin = folder.plugin("echo");
     set_mode(plugin.file(), 0o666);
-    assert_eq!(
-        line(plugin.busy(root(), DEADLINE)),
-        "not loaded, FILE is writable by everybody"
-    );
+    assert_eq!(line(plugin.busy(root(), DEADLINE)), "not loaded, FILE is writable by everybody");
     std::fs::remove_file(plugin.file()).expect("remove");
     let gone = line(plugin.busy(root(), DEADLINE));
     assert!(gone.contains("no libreexec_echo.so in "), "{gone}");
@@ -549,14 +460,8 @@ fn the_plugins_process_checks_again_what_it_loads() {
 #[test]
 fn a_name_that_is_none_and_a_plugin_that_is_not_there_are_told_apart() {
     let text = |plugins: Plugins, name: &str| plugins.find(name).expect_err("none").to_string();
-    assert_eq!(
-        text(Plugins::default(), "../evil"),
-        "\"../evil\" is not the name of a plugin: [a-z0-9-]+"
-    );
-    assert_eq!(
-        text(Plugins::new(vec!["/nowhere".into()]), "dpkg"),
-        "no libreexec_dpkg.so in /nowhere"
-    );
+    assert_eq!(text(Plugins::default(), "../evil"), "\"../evil\" is not the name of a plugin: [a-z0-9-]+");
+    assert_eq!(text(Plugins::new(vec!["/nowhere".into()]), "dpkg"), "no libreexec_dpkg.so in /nowhere");
 }
 
 #[test]
@@ -591,27 +496,18 @@ fn a_program_that_cannot_be_a_plugins_process_is_an_error() {
     };
     let missing = with("/no/such/program");
     assert!(missing.starts_with("its process failed: No such file"));
-    assert_eq!(
-        with("/bin/true"),
-        "ended its process with code 0 before it was loaded"
-    );
+    assert_eq!(with("/bin/true"), "ended its process with code 0 before it was loaded");
 }
 
 #[test]
 fn sixteen_mebibytes_of_input_arrive() {
     let Some(folder) = Folder::new() else { return };
     let plugin = folder.plugin("echo");
-    let of = |mebibytes: usize| TriggerInput {
-        input: vec![b'x'; mebibytes << 20],
-        ..trigger(&[])
-    };
+    let of = |mebibytes: usize| TriggerInput { input: vec![b'x'; mebibytes << 20], ..trigger(&[]) };
     let reading = plugin.read(&of(16), DEADLINE).expect("reads");
     assert_eq!(reading.messages, ["phase 2, since 7, 16777216 bytes"]);
     let error = line(plugin.read(&of(65), DEADLINE));
-    assert!(
-        error.starts_with("cannot be asked: the question has "),
-        "{error}"
-    );
+    assert!(error.starts_with("cannot be asked: the question has "), "{error}");
 }
 
 #[test]

@@ -261,7 +261,6 @@ mod tests {
             user: None,
             owner,
             cgroup: Vec::new(),
-            executed_as: None,
         };
         VerdictOf { process, verdict, causes: Vec::new(), gap: None, identical: 0 }
     }

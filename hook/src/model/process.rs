@@ -99,9 +99,6 @@ pub struct ProcessSnapshot {
     pub owner: Owner,
     /// The cgroup it is in, as printed; empty where unknown.
     pub cgroup: Vec<u8>,
-    /// The path that it was executed by, from its own memory: a hint, never proof of anything. Only
-    /// asked for where its file was moved aside.
-    pub executed_as: Option<PathBuf>,
 }
 
 #[cfg(test)]

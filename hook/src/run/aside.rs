@@ -1,13 +1,13 @@
 //! Looks for the file that took the place of one that was moved aside.
 
 use crate::model::file::{FileFacts, FileKind};
-use crate::model::judge::aside::{folder_at, shorter_names, swapped_folder, Aside};
+use crate::model::judge::aside::{folder_at, shorter_names, swapped_folder, Aside, Clue};
 use crate::model::judge::{ClaimIndex, FileView, Standing};
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What took the place of a live file, if anything did.
 pub fn look(view: &FileView, root: &Root, mapped: &dyn Fn() -> Option<File>, claims: &ClaimIndex) -> Option<Aside> {
@@ -32,9 +32,7 @@ fn soname_beside(path: &Path, facts: &FileFacts, root: &Root, mapped: &dyn Fn() 
         return None;
     }
     let since = root.look(&beside, Links::Keep).found()?.changed;
-    let evidence =
-        format!("its soname {} leads to another file since the process started", String::from_utf8_lossy(&soname));
-    Some(Aside { path: beside, current, since, evidence })
+    Some(Aside { path: beside, current, since, clue: Clue::Soname })
 }
 
 /// A claimed path beside it is its own name without the suffix it was moved aside under.
@@ -42,12 +40,7 @@ fn claimed_beside(path: &Path, facts: &FileFacts, root: &Root, claims: &ClaimInd
     let beside = shorter_names(path).into_iter().find(|name| claims.file(name).is_some())?;
     let current = other(&beside, facts, root)?;
     let since = root.look(&beside, Links::Keep).found()?.changed;
-    Some(Aside {
-        path: beside,
-        current,
-        since,
-        evidence: "the claimed path beside it names another file since the process started".to_owned(),
-    })
+    Some(Aside { path: beside, current, since, clue: Clue::ClaimedBeside })
 }
 
 /// A claimed path is its own but for one folder, and both folders changed.
@@ -60,9 +53,18 @@ fn swapped(path: &Path, facts: &FileFacts, root: &Root, claims: &ClaimIndex) -> 
         let current = other(claimed, facts, root)?;
         let changed =
             |folder: &Path| root.look(&folder_at(folder, depth), Links::Keep).found().map(|facts| facts.changed);
-        let since = changed(path)?.min(changed(claimed)?);
-        let evidence =
-            "the claimed path names another file, and the folder between them was swapped since the process started";
-        Some(Aside { path: claimed.clone(), current, since, evidence: evidence.to_owned() })
+        let flipped = claims.file(claimed).and_then(|claim| claim.link_changed);
+        let since = match flipped {
+            Some(flipped) => flipped,
+            None => changed(path)?.min(changed(claimed)?),
+        };
+        Some(Aside { path: claimed.clone(), current, since, clue: Clue::SwappedFolder })
     })
+}
+
+/// The folder that was swapped for another one: before and now.
+pub fn swap_of(view: &FileView) -> Option<(PathBuf, PathBuf)> {
+    let (path, aside) = (view.sighting.path(), view.aside.as_ref()?);
+    let depth = swapped_folder(path, &aside.path)?;
+    Some((folder_at(path, depth), folder_at(&aside.path, depth)))
 }

@@ -1,12 +1,14 @@
 //! From what somebody says was replaced to claims that can be asked by path and by inode.
 
 use crate::model::claim::Claim;
+use crate::model::file::{FileKind, Stamp};
 use crate::model::judge::{ClaimIndex, ClaimedFile};
 use crate::model::text::path_of;
 use crate::sys::files::{Links, Root};
 use crate::sys::input;
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A list of a million paths, and some more.
@@ -45,16 +47,30 @@ pub fn index(claims: &[Claim], earlier: &[Claim], root: &Path) -> Result<ClaimIn
         false => root.join(path.strip_prefix("/").unwrap_or(path)),
     };
     let mut index = ClaimIndex::default();
+    let mut folders: HashMap<PathBuf, (PathBuf, Option<Stamp>)> = HashMap::new();
     let all = earlier.iter().map(|claim| (claim, true)).chain(claims.iter().map(|claim| (claim, false)));
     for (claim, earlier) in all {
         match claim {
             Claim::File { path, package } => {
-                let path = host.resolve_folder(&below(path));
+                let typed = below(path);
+                let (Some(folder), Some(name)) = (typed.parent(), typed.file_name()) else { continue };
+                let (real, link_changed) = folders.entry(folder.to_owned()).or_insert_with(|| {
+                    let real = host.resolve(folder);
+                    let link_changed = if real == folder { None } else { newest_link(&host, folder) };
+                    (real, link_changed)
+                });
+                let (path, link_changed) = (real.join(name), *link_changed);
                 let now = host.look(&path, Links::Follow);
-                index.add_file(path, ClaimedFile { package: package.clone(), now, earlier });
+                index.add_file(path, ClaimedFile { package: package.clone(), now, link_changed, earlier });
             }
             Claim::Tree { prefix } => index.add_tree(host.resolve_folder(&below(prefix))),
         }
     }
     Ok(index)
+}
+
+/// When the newest of the symbolic links on the way to a folder was made.
+fn newest_link(root: &Root, folder: &Path) -> Option<Stamp> {
+    let links = folder.ancestors().filter_map(|folder| root.look(folder, Links::Keep).found().copied());
+    links.filter(|facts| facts.kind == FileKind::Link).map(|facts| facts.changed).max()
 }

@@ -59,7 +59,8 @@ pub fn run(command: &Command) -> Answer {
                 Some(error) => Answer { error, code: FAULT, ..Answer::default() },
                 None => {
                     let text = told.lines.iter().map(|line| format!("reexec: {line}\n")).collect();
-                    let next = told.inline.then_some(Command::Apply { after_transaction: false, dry_run: false, common });
+                    let next =
+                        told.inline.then_some(Command::Apply { after_transaction: false, dry_run: false, common });
                     Answer { text, code: if typed.strict { told.strict_code } else { 0 }, next, ..Answer::default() }
                 }
             })

@@ -14,6 +14,7 @@ use crate::sys::systemd::{self, Systemd};
 use crate::sys::{clock, host};
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Looks, judges, and says what the policy would do.
 pub fn report(desk: &Desk<'_>) -> Result<Report> {
@@ -32,12 +33,12 @@ pub fn report(desk: &Desk<'_>) -> Result<Report> {
 pub fn look(desk: &Desk<'_>, known: &Known) -> Result<Report> {
     let started = clock::now();
     let common = desk.common;
-    let index = claims::index(&known.now, &known.earlier, &common.root)?;
+    let index = Arc::new(claims::index(&known.now, &known.earlier, &common.root)?);
     let extent = match common.all {
         true => Extent::All,
         false => Extent::Noteworthy,
     };
-    let mut seen = scan(&Question { proc: &common.proc, extent, claims: &index, uid: host::uid() })?;
+    let mut seen = scan(&Question { proc: common.proc.clone(), extent, claims: Arc::clone(&index), uid: host::uid() })?;
     trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
     faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));

@@ -1,7 +1,7 @@
 //! Looks at every process and every file it maps, and asks the dear questions only where needed.
 
 use crate::model::file::{FileId, FileKind, Look, Stamp};
-use crate::model::judge::{self, Candidate, ClaimIndex, FileView, Sighting, Space, Standing, Use};
+use crate::model::judge::{self, Candidate, ClaimIndex, FileView, Named, Sighting, Space, Standing, Use};
 use crate::model::mapping::{self, Mapping};
 use crate::model::owner::Owner;
 use crate::model::process::{Gap, ProcessKey, ProcessSnapshot};
@@ -11,14 +11,19 @@ use crate::run::{aside, scripts};
 use crate::sys::clock;
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
+use crate::sys::loader::Memory;
 use crate::sys::procs::{self, build_id, ProcessHandle};
 use crate::sys::spaces::Spaces;
 use crate::sys::users::Users;
-use anyhow::Result;
+use anyhow::{bail, Result};
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Which processes are told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +35,14 @@ pub enum Extent {
 }
 
 /// What to look at.
-#[derive(Debug)]
-pub struct Question<'a> {
+#[derive(Debug, Clone)]
+pub struct Question {
     /// Where `/proc` is mounted.
-    pub proc: &'a Path,
+    pub proc: PathBuf,
     /// Which processes are told of.
     pub extent: Extent,
     /// What somebody says was replaced.
-    pub claims: &'a ClaimIndex,
+    pub claims: Arc<ClaimIndex>,
     /// Our own user id: who is not root can only look at his own processes.
     pub uid: u32,
 }
@@ -55,25 +60,52 @@ pub struct Seen {
     pub closed: usize,
 }
 
-/// Looks at all processes.
-pub fn scan(question: &Question<'_>) -> Result<Seen> {
+/// Five thousand processes take half a second. A file system whose server is gone takes for ever.
+const DEADLINE: Duration = Duration::from_secs(45);
+
+/// Looks at all processes, within a deadline.
+pub fn scan(question: &Question) -> Result<Seen> {
+    let (send, receive) = mpsc::channel();
+    let at = Arc::new(AtomicI32::new(0));
+    let (question, seen_by_scan) = (question.clone(), Arc::clone(&at));
+    // What is stuck in the kernel cannot be ended, only left behind; it ends with this program.
+    std::thread::Builder::new()
+        .name("scan".to_owned())
+        .spawn(move || drop(send.send(scan_all(&question, &seen_by_scan))))?;
+    match receive.recv_timeout(DEADLINE) {
+        Ok(seen) => seen,
+        Err(RecvTimeoutError::Timeout) => {
+            let pid = at.load(Ordering::Relaxed);
+            bail!("looking at process {pid} did not end within {} s: a file that it maps may lie on a file system that hangs", DEADLINE.as_secs())
+        }
+        Err(RecvTimeoutError::Disconnected) => bail!("the scan failed inside"),
+    }
+}
+
+fn scan_all(question: &Question, at: &AtomicI32) -> Result<Seen> {
     let mut scanner = Scanner {
         question,
-        spaces: Spaces::of_host(question.proc),
+        spaces: Spaces::of_host(&question.proc),
         users: Users::of(Path::new("/")),
         boot: clock::boot(),
         known: HashMap::new(),
         text: Vec::new(),
         seen: Seen::default(),
     };
-    for process in procs::list(question.proc)? {
+    let own = std::process::id() as i32;
+    for process in procs::list(&question.proc)? {
+        at.store(process.pid, Ordering::Relaxed);
+        // We run what was started a moment ago, and end by ourselves.
+        if process.pid == own {
+            continue;
+        }
         scanner.look(&process);
     }
     Ok(scanner.seen)
 }
 
 struct Scanner<'a> {
-    question: &'a Question<'a>,
+    question: &'a Question,
     spaces: Spaces,
     users: Users,
     boot: Stamp,
@@ -91,7 +123,7 @@ impl Scanner<'_> {
             // Nothing is mapped: a kernel thread, a zombie, or a first thread that has ended.
             Err(Gap::Vanished) => match process.stat() {
                 Ok(stat) if !stat.kernel_thread && stat.threads > 1 => {
-                    let Some(found) = process.through_thread(self.question.proc) else { return };
+                    let Some(found) = process.through_thread(&self.question.proc) else { return };
                     thread = found;
                     match self.read_maps(&thread) {
                         Ok(maps) => (None, Some((&thread, maps))),
@@ -157,9 +189,13 @@ impl Scanner<'_> {
             }
         }
         self.text = text;
-        for usage in &uses {
+        for usage in &mut uses {
             if usage.execute || usage.is_program || self.question.extent == Extent::All {
                 self.examine(usage, reader, maps);
+            }
+            let upper = &self.seen.files[usage.file as usize].upper_build_id;
+            if let (Some(upper), true) = (upper, usage.execute || usage.is_program) {
+                usage.old_bytes = build_id(maps, usage.start).is_some_and(|mapped| mapped != *upper);
             }
         }
         self.keep(process, reader, uses, gap);
@@ -175,7 +211,17 @@ impl Scanner<'_> {
                     (Look::Found(program), _) => program.id.ino == sighting.printed.ino,
                     _ => false,
                 };
-                uses.push(Use { file, is_program, execute: false, writes: false, shared: true, reach: 0 });
+                uses.push(Use {
+                    file,
+                    is_program,
+                    execute: false,
+                    writes: false,
+                    shared: true,
+                    reach: 0,
+                    start: mapping.start,
+                    named: Named::Unsaid,
+                    old_bytes: false,
+                });
                 uses.len() - 1
             }
         };
@@ -233,9 +279,10 @@ impl Scanner<'_> {
             },
         };
         let mounted = proven.is_some() || self.spaces.is_mounted(space, mapping.id, &mapped);
-        let (keeps_death, on_host, folder_mode) = (true, space == Space::HOST, None);
+        let (keeps_death, on_host, in_scratch_folder) = (true, space == Space::HOST, false);
         let (name, printed) = (mapping.name.to_vec(), mapping.id);
-        let mut sighting = Sighting { space, name, printed, mapped, mounted, keeps_death, names, on_host, folder_mode };
+        let mut sighting =
+            Sighting { space, name, printed, mapped, mounted, keeps_death, names, on_host, in_scratch_folder };
         sighting.on_host |= self.is_hosts(&sighting);
         if let (None, Some(root)) = (proven, root) {
             self.look_around(&mut sighting, root);
@@ -260,8 +307,11 @@ impl Scanner<'_> {
         match sighting.standing() {
             Standing::Replaced { .. } => sighting.keeps_death = !root.on_overlay(sighting.path()),
             Standing::Gone => {
-                let folder = sighting.path().parent().map(|folder| root.look(folder, Links::Follow));
-                sighting.folder_mode = folder.and_then(|look| look.found().map(|facts| facts.mode));
+                /// Sticky, and writable by all (inode(7)).
+                const SCRATCH: u16 = 0o1002;
+                let mode = |folder: &Path| root.look(folder, Links::Keep).found().map_or(0, |facts| facts.mode);
+                sighting.in_scratch_folder =
+                    sighting.path().ancestors().skip(1).any(|folder| mode(folder) & SCRATCH == SCRATCH);
             }
             Standing::Live(_) | Standing::NoFile | Standing::Hidden(_) => {}
         }
@@ -289,9 +339,12 @@ impl Scanner<'_> {
             }
             // A folder, a FIFO or a device stands there now.
             Standing::Replaced { .. } => view.content = Content::Differs,
-            Standing::Live(_) if usage.execute || usage.is_program => {
+            Standing::Live(facts) if usage.execute || usage.is_program => {
+                if facts.changed > self.boot && root.on_overlay(view.sighting.path()) {
+                    view.upper_build_id = root.open(view.sighting.path()).and_then(|file| content::build_id(&file));
+                }
                 let mapped = || process.open_mapping(start, end);
-                view.aside = aside::look(view, root, &mapped, self.question.claims);
+                view.aside = aside::look(view, root, &mapped, &self.question.claims);
                 if let Some(new) = view.aside.as_ref().and_then(|aside| root.open(&aside.path)) {
                     view.content = content::compare(mapped().as_ref(), build_id(maps, start), &new);
                 }
@@ -300,7 +353,7 @@ impl Scanner<'_> {
         }
     }
 
-    fn keep(&mut self, process: &ProcessHandle, reader: &ProcessHandle, uses: Vec<Use>, gap: Option<Gap>) {
+    fn keep(&mut self, process: &ProcessHandle, reader: &ProcessHandle, mut uses: Vec<Use>, gap: Option<Gap>) {
         let plain = |usage: &Use| {
             let file = &self.seen.files[usage.file as usize];
             !judge::in_question(usage, file, Some(self.boot)) && file.claimed != judge::Claimed::File
@@ -312,13 +365,41 @@ impl Scanner<'_> {
         if nothing_to_say {
             return;
         }
-        let Some(mut snapshot) = self.snapshot(process, reader) else { return };
+        let Some(snapshot) = self.snapshot(process, reader) else { return };
         let started = Some(clock::of_ticks(self.boot, snapshot.key.start_ticks));
-        if uses.iter().any(|usage| usage.is_program && self.seen.files[usage.file as usize].aside.is_some()) {
-            snapshot.executed_as = reader.executed_as();
-        }
-        let scripts = scripts::look(&snapshot, reader, started, self.question.claims);
+        self.ask_names(&mut uses, reader);
+        let scripts = scripts::look(&snapshot, reader, started, &self.question.claims);
         self.seen.candidates.push(Candidate { snapshot, started, uses, scripts, gap });
+    }
+
+    /// Asks the process by which names it loaded the files whose place another one may have taken.
+    fn ask_names(&self, uses: &mut [Use], process: &ProcessHandle) {
+        let view = |usage: &Use| &self.seen.files[usage.file as usize];
+        if uses.iter().all(|usage| view(usage).aside.is_none()) {
+            return;
+        }
+        let Some(memory) = Memory::of(process) else { return };
+        let (program, libraries) = (memory.executed_as(), memory.libraries());
+        for usage in uses.iter_mut() {
+            let view = view(usage);
+            let (Some(aside), Some(root)) = (&view.aside, self.spaces.root(view.sighting.space)) else { continue };
+            let name = match usage.is_program {
+                true => program.as_ref(),
+                false => libraries.iter().find(|(address, _)| *address == usage.start).map(|(_, name)| name),
+            };
+            usage.named = match name {
+                None => Named::Unsaid,
+                Some(name) if name.is_relative() && name.file_name() == aside.path.file_name() => Named::SamePath,
+                Some(name) if root.resolve_folder(name) == aside.path => Named::SamePath,
+                Some(_) => Named::OtherPath,
+            };
+        }
+        // A library that is found from the program's own folder ($ORIGIN of ld.so(8)) moves with it.
+        let swap = |usage: &Use| aside::swap_of(view(usage));
+        let moved = uses.iter().find(|usage| usage.is_program && usage.named == Named::SamePath).and_then(swap);
+        for usage in uses.iter_mut().filter(|usage| moved.is_some() && aside::swap_of(view(usage)) == moved) {
+            usage.named = Named::SamePath;
+        }
     }
 
     fn snapshot(&self, process: &ProcessHandle, reader: &ProcessHandle) -> Option<ProcessSnapshot> {
@@ -333,7 +414,6 @@ impl Scanner<'_> {
             user: uid.and_then(|uid| self.users.name(uid)).map(str::to_owned),
             owner: Owner::of(process.pid, &cgroup),
             cgroup: crate::model::owner::cgroup_path(&cgroup).unwrap_or_default().to_vec(),
-            executed_as: None,
         })
     }
 }

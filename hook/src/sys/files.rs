@@ -8,7 +8,7 @@ use rustix::fs::{openat2, statx, AtFlags, FileType, Mode, OFlags, ResolveFlags, 
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A folder below which names are looked up as if it were `/`.
 #[derive(Debug)]
@@ -95,21 +95,24 @@ impl Root {
 
     /// A path with the links in its folders resolved, its last part as it is; the path itself where
     /// the folder is not there.
-    pub fn resolve_folder(&self, path: &Path) -> std::path::PathBuf {
+    pub fn resolve_folder(&self, path: &Path) -> PathBuf {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
-        let Ok(opened) = self.open_path(folder, Links::Follow) else { return path.to_owned() };
+        self.resolve(folder).join(name)
+    }
+
+    /// A folder with all links resolved; the folder as it is named where it is not there.
+    pub fn resolve(&self, folder: &Path) -> PathBuf {
+        let Ok(opened) = self.open_path(folder, Links::Follow) else { return folder.to_owned() };
         let top = match self {
             Root::Own => None,
             Root::Folder(root) => link_of(root.as_fd()),
         };
-        let Some(real) = link_of(opened.as_fd()) else { return path.to_owned() };
-        let below =
-            top.and_then(|top| real.strip_prefix(top).map(|rest| Path::new("/").join(rest)).ok()).unwrap_or(real);
-        below.join(name)
+        let Some(real) = link_of(opened.as_fd()) else { return folder.to_owned() };
+        top.and_then(|top| real.strip_prefix(top).map(|rest| Path::new("/").join(rest)).ok()).unwrap_or(real)
     }
 }
 
-fn link_of(file: BorrowedFd<'_>) -> Option<std::path::PathBuf> {
+fn link_of(file: BorrowedFd<'_>) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
     std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }

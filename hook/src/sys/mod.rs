@@ -6,6 +6,7 @@ pub mod content;
 pub mod files;
 pub mod host;
 pub mod input;
+pub mod loader;
 pub mod perform;
 pub mod plugin;
 pub mod procs;

@@ -13,7 +13,6 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Sixty thousand mappings with paths of 4,000 bytes make 250 MB; more is nobody's program.
@@ -212,19 +211,13 @@ impl ProcessHandle {
         None
     }
 
-    /// The path that was given to execve(2), from the process's own memory: a hint and no more.
-    pub fn executed_as(&self) -> Option<PathBuf> {
-        /// `AT_EXECFN` of getauxval(3).
-        const AT_EXECFN: u64 = 31;
-        let auxv = self.read("auxv", MOST_SMALL).ok()?;
-        let word = |bytes: &[u8]| {
-            u64::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
-        };
-        let entry = auxv.chunks_exact(16).find(|entry| word(entry) == AT_EXECFN)?;
-        let mut name = vec![0; 4096];
-        let read = self.open_file("mem").ok()?.read_at(&mut name, word(&entry[8..])).ok()?;
-        let end = name[..read].iter().position(|&byte| byte == 0)?;
-        name.truncate(end);
-        Some(PathBuf::from(std::ffi::OsString::from_vec(name)))
+    /// The auxiliary vector (proc_pid_auxv(5)).
+    pub fn auxv(&self) -> Result<Vec<u8>, Gap> {
+        self.read("auxv", MOST_SMALL)
+    }
+
+    /// The process's memory, for reading.
+    pub fn open_memory(&self) -> Result<File, Gap> {
+        self.open_file("mem")
     }
 }

@@ -52,10 +52,7 @@ pub struct Bytes {
 impl Bytes {
     /// Borrows a slice for the length of one call.
     pub fn of(slice: &[u8]) -> Bytes {
-        Bytes {
-            data: slice.as_ptr(),
-            len: slice.len(),
-        }
+        Bytes { data: slice.as_ptr(), len: slice.len() }
     }
 
     /// The bytes again as a slice.
@@ -135,23 +132,10 @@ pub struct PluginV1 {
     pub read: Option<unsafe extern "C" fn(trigger: *const Trigger, sink: *const Sink) -> i32>,
     /// Names every file of the given packages, as the database lists them now, through
     /// [`Sink::file`]. Returns [`OK`] or a negative number.
-    pub expand: Option<
-        unsafe extern "C" fn(
-            root: Bytes,
-            packages: *const Bytes,
-            count: usize,
-            sink: *const Sink,
-        ) -> i32,
-    >,
+    pub expand:
+        Option<unsafe extern "C" fn(root: Bytes, packages: *const Bytes, count: usize, sink: *const Sink) -> i32>,
     /// Says through [`Sink::owner`] who owns each of the paths. Returns [`OK`] or a negative number.
-    pub owners: Option<
-        unsafe extern "C" fn(
-            root: Bytes,
-            paths: *const Bytes,
-            count: usize,
-            sink: *const Sink,
-        ) -> i32,
-    >,
+    pub owners: Option<unsafe extern "C" fn(root: Bytes, paths: *const Bytes, count: usize, sink: *const Sink) -> i32>,
     /// Whether packages are being changed now: [`IDLE`], [`BUSY`], [`INTERRUPTED`] or a negative
     /// number.
     pub busy: Option<unsafe extern "C" fn(root: Bytes, sink: *const Sink) -> i32>,

@@ -14,9 +14,7 @@
 //! # fn main() {}
 //! ```
 
-use crate::{
-    Bytes, PluginV1, BUSY, FAILED, IDLE, INTERRUPTED, OK, PANICKED, PHASE_POST, PHASE_PRE,
-};
+use crate::{Bytes, PluginV1, BUSY, FAILED, IDLE, INTERRUPTED, OK, PANICKED, PHASE_POST, PHASE_PRE};
 use std::any::Any;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -86,14 +84,7 @@ impl Sink<'_> {
     pub fn package(&mut self, name: &[u8], old: &[u8], new: &[u8]) {
         if let Some(call) = self.raw.package {
             // SAFETY: `context` belongs to this sink and the bytes outlive the call.
-            unsafe {
-                call(
-                    self.raw.context,
-                    Bytes::of(name),
-                    Bytes::of(old),
-                    Bytes::of(new),
-                )
-            }
+            unsafe { call(self.raw.context, Bytes::of(name), Bytes::of(old), Bytes::of(new)) }
         }
     }
 
@@ -242,15 +233,10 @@ macro_rules! export {
     };
 }
 
-unsafe extern "C" fn read_shim<P: Plugin>(
-    trigger: *const crate::Trigger,
-    sink: *const crate::Sink,
-) -> i32 {
+unsafe extern "C" fn read_shim<P: Plugin>(trigger: *const crate::Trigger, sink: *const crate::Sink) -> i32 {
     // SAFETY: the host hands over pointers to structs of its own that are valid for the call.
     let (trigger, sink) = unsafe { (&*trigger, &*sink) };
-    guarded(sink, |sink| {
-        (P::READ)(&Trigger { raw: trigger }, sink).map(|()| OK)
-    })
+    guarded(sink, |sink| (P::READ)(&Trigger { raw: trigger }, sink).map(|()| OK))
 }
 
 unsafe extern "C" fn expand_shim<P: Plugin>(
@@ -381,9 +367,7 @@ impl Recorder {
     }
 
     /// Calls back with a sink and returns what was said into it, and the function's own answer.
-    pub fn listen<T>(
-        call: impl FnOnce(&mut Sink<'_>) -> Result<T, String>,
-    ) -> Result<(Vec<Said>, T), String> {
+    pub fn listen<T>(call: impl FnOnce(&mut Sink<'_>) -> Result<T, String>) -> Result<(Vec<Said>, T), String> {
         let mut recorder = Recorder::default();
         let raw = crate::Sink {
             size: size_of::<crate::Sink>(),
@@ -507,11 +491,9 @@ mod tests {
 
     #[test]
     fn errors_and_panics_become_a_number_and_a_message() {
-        for (input, code, message) in [
-            (&b""[..], OK, None),
-            (b"fail", FAILED, Some("cannot look")),
-            (b"panic", PANICKED, Some("no way")),
-        ] {
+        for (input, code, message) in
+            [(&b""[..], OK, None), (b"fail", FAILED, Some("cannot look")), (b"panic", PANICKED, Some("no way"))]
+        {
             let said = message.map(|text| Said::Message(text.to_owned()));
             assert_eq!(read(input), (code, said.into_iter().collect()));
         }

@@ -45,17 +45,13 @@ fn constants() -> Vec<(&'static str, i64)> {
 
 #[test]
 fn the_c_header_has_the_layout_of_the_rust_structs() {
-    let mut program =
-        String::from("#include <stdio.h>\n#include \"reexec-plugin.h\"\nint main(void) {\n");
+    let mut program = String::from("#include <stdio.h>\n#include \"reexec-plugin.h\"\nint main(void) {\n");
     let mut expected = String::new();
     for (name, size, fields) in rust_layout() {
         let _ = writeln!(program, "printf(\"{name} %zu\\n\", sizeof(struct {name}));");
         let _ = writeln!(expected, "{name} {size}");
         for (field, offset) in fields {
-            let _ = writeln!(
-                program,
-                "printf(\"{name}.{field} %zu\\n\", offsetof(struct {name}, {field}));"
-            );
+            let _ = writeln!(program, "printf(\"{name}.{field} %zu\\n\", offsetof(struct {name}, {field}));");
             let _ = writeln!(expected, "{name}.{field} {offset}");
         }
     }
@@ -72,14 +68,7 @@ fn compiled_and_run(program: &str) -> String {
     let (source, binary) = (folder.join("layout.c"), folder.join("layout"));
     std::fs::write(&source, program).expect("write the program");
     let status = Command::new("gcc")
-        .args([
-            "-std=c99",
-            "-Wall",
-            "-Wextra",
-            "-Wpedantic",
-            "-Werror",
-            "-I",
-        ])
+        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")))
         .args([&source, Path::new("-o"), &binary].map(|arg: &Path| arg))
         .status()

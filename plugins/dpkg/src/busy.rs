@@ -13,18 +13,10 @@ use std::path::Path;
 
 /// The locks, and who holds them: apt and other front ends hold theirs during the whole run, dpkg
 /// its own while it works.
-const LOCKS: [(&str, &str); 2] = [
-    ("lock-frontend", "apt or another front end"),
-    ("lock", "dpkg"),
-];
+const LOCKS: [(&str, &str); 2] = [("lock-frontend", "apt or another front end"), ("lock", "dpkg")];
 /// The states that a finished run leaves no package in.
-const UNFINISHED: [&[u8]; 5] = [
-    b"half-installed",
-    b"unpacked",
-    b"half-configured",
-    b"triggers-awaited",
-    b"triggers-pending",
-];
+const UNFINISHED: [&[u8]; 5] =
+    [b"half-installed", b"unpacked", b"half-configured", b"triggers-awaited", b"triggers-pending"];
 /// Most packages that a message names.
 const MAX_NAMED: usize = 10;
 
@@ -39,10 +31,7 @@ pub fn busy(root: &Path, sink: &mut Sink<'_>) -> Result<State, String> {
     let mut unfinished = unfinished(&database.status());
     let left = updates(database.admin()).len();
     if left > 0 {
-        unfinished.push(format!(
-            "{left} changes wait in {}/updates",
-            database.admin().display()
-        ));
+        unfinished.push(format!("{left} changes wait in {}/updates", database.admin().display()));
     }
     if unfinished.is_empty() {
         return Ok(State::Idle);
@@ -71,9 +60,7 @@ fn held(admin: &Path) -> Result<Option<String>, String> {
         let lock = fcntl_getlk(&file, &Flock::from(FlockType::WriteLock))
             .map_err(|errno| format!("{}: {errno}", path.display()))?;
         if let Some(lock) = lock {
-            let by = lock
-                .pid
-                .map_or(String::new(), |pid| format!(", process {pid}"));
+            let by = lock.pid.map_or(String::new(), |pid| format!(", process {pid}"));
             return Ok(Some(format!("{} is held by {who}{by}", path.display())));
         }
     }
@@ -100,14 +87,8 @@ fn unfinished(status: &Status<'_>) -> Vec<String> {
             names.sort();
             let more = names.len().saturating_sub(MAX_NAMED);
             names.truncate(MAX_NAMED);
-            let state = UNFINISHED
-                .get(state)
-                .map_or("to be reinstalled".to_owned(), |state| shown(state));
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
+            let state = UNFINISHED.get(state).map_or("to be reinstalled".to_owned(), |state| shown(state));
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             format!("{state}: {}{more}", names.join(", "))
         })
         .collect()
@@ -138,22 +119,14 @@ mod tests {
     #[test]
     fn a_run_left_half_way_names_its_packages() {
         let root = TestRoot::usual();
-        let mut status =
-            String::from("Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\n\n");
+        let mut status = String::from("Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\n\n");
         for number in 0..12 {
-            status.push_str(&format!(
-                "Package: p{number:02}\nStatus: install ok unpacked\n\n"
-            ));
+            status.push_str(&format!("Package: p{number:02}\nStatus: install ok unpacked\n\n"));
         }
-        status.push_str(
-            "Package: x\nStatus: install reinstreq half-installed\nArchitecture: i386\n\n",
-        );
+        status.push_str("Package: x\nStatus: install reinstreq half-installed\nArchitecture: i386\n\n");
         status.push_str("Package: y\nStatus: install reinstreq installed\nArchitecture: all\n\n");
         root.write("status", status.as_bytes());
-        root.write(
-            "updates/0000",
-            b"Package: z\nStatus: install ok triggers-pending\n",
-        );
+        root.write("updates/0000", b"Package: z\nStatus: install ok triggers-pending\n");
         root.write("updates/tmp.i", b"");
         let (state, lines) = ask(&root);
         assert_eq!(state, State::Interrupted);
@@ -164,10 +137,7 @@ mod tests {
                 "unpacked: p00, p01, p02, p03, p04, p05, p06, p07, p08, p09 and 2 more".to_owned(),
                 "triggers-pending: z".to_owned(),
                 "to be reinstalled: y".to_owned(),
-                format!(
-                    "1 changes wait in {}/updates",
-                    root.path().join("var/lib/dpkg").display()
-                ),
+                format!("1 changes wait in {}/updates", root.path().join("var/lib/dpkg").display()),
             ]
         );
     }
@@ -188,18 +158,14 @@ mod tests {
                 .spawn()
                 .expect("python3");
             let mut ready = [0; 4];
-            std::io::Read::read_exact(holder.stdout.as_mut().expect("piped"), &mut ready)
-                .expect("held");
+            std::io::Read::read_exact(holder.stdout.as_mut().expect("piped"), &mut ready).expect("held");
             let (state, lines) = ask(&root);
             drop(holder.stdin.take());
             holder.wait().expect("ends");
             assert_eq!(state, State::Busy);
             let line = lines.join("\n");
             assert!(line.starts_with(&path.display().to_string()), "{line}");
-            assert!(
-                line.ends_with(&format!("process {}", holder.id())),
-                "{line}"
-            );
+            assert!(line.ends_with(&format!("process {}", holder.id())), "{line}");
         }
     }
 

@@ -55,9 +55,7 @@ pub fn read(trigger: &Trigger<'_>, sink: &mut Sink<'_>) -> Result<(), String> {
                     sink.message(&why);
                 }
             }
-            None => {
-                sink.message("since when is not known, so which packages changed is not either")
-            }
+            None => sink.message("since when is not known, so which packages changed is not either"),
         }
     }
     Ok(())
@@ -93,10 +91,7 @@ fn claim_path(path: &[u8], folders: &mut Folders, sink: &mut Sink<'_>) {
 fn spellings(names: &[&[u8]], folders: &mut Folders) -> BTreeSet<Vec<u8>> {
     let mut all = BTreeSet::new();
     for name in names.iter().filter(|name| name.starts_with(b"/")) {
-        let name = name
-            .strip_suffix(b"/")
-            .filter(|rest| !rest.is_empty())
-            .unwrap_or(name);
+        let name = name.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(name);
         let real = folders.resolve_folder(name);
         if let Some(short) = real.strip_prefix(b"/usr") {
             if !short.is_empty() && folders.resolve_folder(short) == real {
@@ -121,22 +116,14 @@ struct Claims<'a> {
 
 impl<'a> Claims<'a> {
     fn of(database: &'a Database, folders: &'a mut Folders) -> Claims<'a> {
-        Claims {
-            database,
-            status: database.status(),
-            diversions: database.diversions(),
-            folders,
-            text: Vec::new(),
-        }
+        Claims { database, status: database.status(), diversions: database.diversions(), folders, text: Vec::new() }
     }
 
     /// A package that apt is about to change, and the files that will be replaced.
     fn change(&mut self, change: &Change<'_>, native: Option<&[u8]>, sink: &mut Sink<'_>) {
         let native = native.unwrap_or(self.status.native());
         let installed = self.installed(change, native);
-        let architecture = change
-            .architecture
-            .or(installed.map(|package| package.architecture));
+        let architecture = change.architecture.or(installed.map(|package| package.architecture));
         let name = full_name(change.name, architecture, native);
         let old = match (&change.old, change.old_known) {
             (Some(old), _) => old,
@@ -166,11 +153,7 @@ impl<'a> Claims<'a> {
     /// The package as it is before the change. A package may change its architecture, mostly from
     /// or to `all`; dpkg keeps such as one.
     fn installed(&self, change: &Change<'_>, native: &[u8]) -> Option<Package<'a>> {
-        let of = |architecture| {
-            self.status
-                .find(change.name, architecture)
-                .filter(|package| package.has_files())
-        };
+        let of = |architecture| self.status.find(change.name, architecture).filter(|package| package.has_files());
         let found = match change.architecture {
             Some(b"all") => of(Some(b"all")).or_else(|| of(Some(native))),
             Some(own) if own == native => of(Some(own)).or_else(|| of(Some(b"all"))),
@@ -226,13 +209,7 @@ mod tests {
     use reexec_plugin_abi::rust::{Phase, Question, Recorder, Said};
 
     fn ask(root: &TestRoot, arguments: &[&[u8]], input: &[u8], since: i64) -> Vec<Said> {
-        let question = Question {
-            phase: Phase::Pre,
-            root: root.path(),
-            arguments,
-            input,
-            since,
-        };
+        let question = Question { phase: Phase::Pre, root: root.path(), arguments, input, since };
         Recorder::read(&question, read).expect("an answer")
     }
 
@@ -273,12 +250,7 @@ mod tests {
     fn protocol_1_takes_the_old_version_from_the_database() {
         let root = TestRoot::usual();
         assert_eq!(
-            ask(
-                &root,
-                &[],
-                b"/a/./tzdata_2024b_all.deb\n/a/wine32_9.0_i386.deb\n",
-                0
-            ),
+            ask(&root, &[], b"/a/./tzdata_2024b_all.deb\n/a/wine32_9.0_i386.deb\n", 0),
             [
                 package("tzdata", "2024a", "2024b"),
                 file("/usr/share/zoneinfo/UTC", "tzdata"),
@@ -292,16 +264,8 @@ mod tests {
     fn a_package_that_is_only_configured_claims_its_configuration_files() {
         let root = TestRoot::usual();
         assert_eq!(
-            ask(
-                &root,
-                &[],
-                b"VERSION 2\n\nlibx 1:2.0-1 = 1:2.0-1 **CONFIGURE**\n",
-                0
-            ),
-            [
-                package("libx", "1:2.0-1", "1:2.0-1"),
-                file("/etc/libx.conf", "libx")
-            ]
+            ask(&root, &[], b"VERSION 2\n\nlibx 1:2.0-1 = 1:2.0-1 **CONFIGURE**\n", 0),
+            [package("libx", "1:2.0-1", "1:2.0-1"), file("/etc/libx.conf", "libx")]
         );
     }
 
@@ -310,11 +274,7 @@ mod tests {
         let root = TestRoot::usual();
         assert_eq!(
             ask(&root, &[], b"/lib/libz.so.1\n/bin/\n/opt/x\n", 0),
-            [
-                file("/usr/lib/libz.so.1", ""),
-                Said::Tree("/usr/bin".into()),
-                file("/opt/x", "")
-            ]
+            [file("/usr/lib/libz.so.1", ""), Said::Tree("/usr/bin".into()), file("/opt/x", "")]
         );
     }
 
@@ -332,21 +292,13 @@ mod tests {
         for entry in std::fs::read_dir(root.path().join("var/lib/dpkg/info")).expect("info") {
             let path = entry.expect("entry").path();
             if !path.ends_with("wine32.list") {
-                let file = std::fs::File::options()
-                    .write(true)
-                    .open(path)
-                    .expect("open");
+                let file = std::fs::File::options().write(true).open(path).expect("open");
                 file.set_modified(old).expect("set");
             }
         }
         let tree = |prefix: &str| Said::Tree(prefix.into());
         assert_eq!(
-            ask(
-                &root,
-                &[b"triggered", b"/usr/lib /bin /etc ldconfig"],
-                b"",
-                2000
-            ),
+            ask(&root, &[b"triggered", b"/usr/lib /bin /etc ldconfig"], b"", 2000),
             [
                 tree("/bin"),
                 tree("/etc"),
@@ -358,10 +310,7 @@ mod tests {
             ]
         );
         let unknown = ask(&root, &[b"triggered", b"/etc"], b"", 0);
-        assert!(
-            matches!(&unknown[..], [Said::Tree(_), Said::Message(_)]),
-            "{unknown:?}"
-        );
+        assert!(matches!(&unknown[..], [Said::Tree(_), Said::Message(_)]), "{unknown:?}");
     }
 
     #[test]
@@ -369,28 +318,16 @@ mod tests {
         let root = TestRoot::usual();
         std::fs::remove_file(root.path().join("var/lib/dpkg/status")).expect("remove");
         let said = ask(&root, &[], b"VERSION 2\n\ntd 2.0 > - **REMOVE**\n", 0);
-        assert!(
-            matches!(&said[..], [Said::Message(_), gone] if *gone == package("td", "2.0", "")),
-            "{said:?}"
-        );
+        assert!(matches!(&said[..], [Said::Message(_), gone] if *gone == package("td", "2.0", "")), "{said:?}");
         let said = ask(&root, &[b"triggered", b"/etc"], b"", 1);
-        assert!(
-            matches!(&said[..], [Said::Tree(_), Said::Message(_)]),
-            "{said:?}"
-        );
+        assert!(matches!(&said[..], [Said::Tree(_), Said::Message(_)]), "{said:?}");
     }
 
     #[test]
     fn packages_are_expanded_by_the_names_that_were_given() {
         let root = TestRoot::usual();
-        let (said, ()) = Recorder::listen(|sink| {
-            expand(
-                root.path(),
-                &[b"libx:i386", b"bash", b"gone", b"../x"],
-                sink,
-            )
-        })
-        .expect("an answer");
+        let (said, ()) = Recorder::listen(|sink| expand(root.path(), &[b"libx:i386", b"bash", b"gone", b"../x"], sink))
+            .expect("an answer");
         assert_eq!(
             said,
             [

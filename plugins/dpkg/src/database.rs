@@ -68,9 +68,7 @@ pub fn full_name(name: &[u8], architecture: Option<&[u8]>, native: &[u8]) -> Vec
 /// Whether a package can be called so: what is read from outside must not name a file elsewhere.
 pub fn is_name(name: &[u8]) -> bool {
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
-    name.len() <= MAX_NAME
-        && name.first().is_some_and(u8::is_ascii_alphanumeric)
-        && name.iter().all(fits)
+    name.len() <= MAX_NAME && name.first().is_some_and(u8::is_ascii_alphanumeric) && name.iter().all(fits)
 }
 
 impl Database {
@@ -96,11 +94,7 @@ impl Database {
             }
             Ok(()) | Err(_) => {}
         }
-        Ok(Database {
-            admin,
-            status,
-            diversions,
-        })
+        Ok(Database { admin, status, diversions })
     }
 
     /// The folder of the database.
@@ -152,11 +146,7 @@ impl Database {
             None => {
                 candidates.push(ListName(name.to_vec()));
                 let native = status.native();
-                let mut known: Vec<_> = status
-                    .named(name)
-                    .iter()
-                    .map(|one| one.architecture)
-                    .collect();
+                let mut known: Vec<_> = status.named(name).iter().map(|one| one.architecture).collect();
                 // The machine's own stands for all where it is there.
                 if known.contains(&native) {
                     known = vec![native];
@@ -189,10 +179,7 @@ pub fn updates(admin: &Path) -> Vec<PathBuf> {
     };
     let mut all: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit))
-        })
+        .filter(|path| path.file_name().is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit)))
         .collect();
     all.sort();
     all
@@ -254,8 +241,7 @@ pub fn files(list: &[u8]) -> impl Iterator<Item = &[u8]> {
             last = folder;
         }
     }
-    lines(list)
-        .filter(move |line| line.starts_with(b"/") && *line != b"/." && !folders.contains(line))
+    lines(list).filter(move |line| line.starts_with(b"/") && *line != b"/." && !folders.contains(line))
 }
 
 /// A list that could not be read, as a line for the admin.
@@ -276,8 +262,7 @@ pub mod tests {
         pub fn new() -> TestRoot {
             static NUMBER: AtomicU32 = AtomicU32::new(0);
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let path =
-                std::env::temp_dir().join(format!("reexec-dpkg-{}-{number}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("reexec-dpkg-{}-{number}", std::process::id()));
             std::fs::create_dir_all(path.join("var/lib/dpkg/info")).expect("folders");
             std::fs::create_dir_all(path.join("var/lib/dpkg/updates")).expect("folders");
             let root = TestRoot(path);
@@ -299,8 +284,7 @@ pub mod tests {
             std::fs::create_dir_all(root.path().join("usr/lib")).expect("folder");
             std::fs::create_dir_all(root.path().join("usr/bin")).expect("folder");
             for name in ["lib", "bin"] {
-                std::os::unix::fs::symlink(format!("usr/{name}"), root.path().join(name))
-                    .expect("link");
+                std::os::unix::fs::symlink(format!("usr/{name}"), root.path().join(name)).expect("link");
             }
             let stanza = |name: &str, architecture: &str, version: &str, more: &str| {
                 format!(
@@ -330,16 +314,13 @@ pub mod tests {
                 b"00000000000000000000000000000001  bin/dash\n00000000000000000000000000000002  bin/sh\n",
             );
             root.write("info/bash.list", b"/.\n/bin\n/bin/bash\n/bin/sh\n");
-            root.write("info/libx:amd64.list", b"/.\n/etc\n/etc/libx.conf\n/lib\n/lib/x86_64-linux-gnu\n/lib/x86_64-linux-gnu/libx.so.2\n");
             root.write(
-                "info/libx:i386.list",
-                b"/.\n/lib\n/lib/i386-linux-gnu\n/lib/i386-linux-gnu/libx.so.2\n",
+                "info/libx:amd64.list",
+                b"/.\n/etc\n/etc/libx.conf\n/lib\n/lib/x86_64-linux-gnu\n/lib/x86_64-linux-gnu/libx.so.2\n",
             );
+            root.write("info/libx:i386.list", b"/.\n/lib\n/lib/i386-linux-gnu\n/lib/i386-linux-gnu/libx.so.2\n");
             root.write("info/wine32.list", b"/.\n/usr\n/usr/bin\n/usr/bin/wine\n");
-            root.write(
-                "info/tzdata.list",
-                b"/.\n/usr\n/usr/share\n/usr/share/zoneinfo\n/usr/share/zoneinfo/UTC\n",
-            );
+            root.write("info/tzdata.list", b"/.\n/usr\n/usr/share\n/usr/share/zoneinfo\n/usr/share/zoneinfo/UTC\n");
             // dash's file moved away for bash's: what `dpkg-divert --package bash` does.
             root.write("diversions", b"/bin/sh\n/bin/sh.distrib\nbash\n");
             root
@@ -384,10 +365,7 @@ pub mod tests {
             ("../status", vec![]),
         ] {
             let lists = database.lists_of(package.as_bytes(), &status);
-            let expected: Vec<_> = expected
-                .iter()
-                .map(|name| ListName(name.as_bytes().to_vec()))
-                .collect();
+            let expected: Vec<_> = expected.iter().map(|name| ListName(name.as_bytes().to_vec())).collect();
             assert_eq!(lists, expected, "{package}");
         }
     }
@@ -413,15 +391,7 @@ pub mod tests {
     fn folders_of_a_list_are_no_files() {
         let list = b"/.\n/usr\n/usr/a\n/usr/a-b\n/usr/a/c\n/usr/tab\there\n/usr/\xff\nbroken\n\n";
         let files: Vec<_> = files(list).collect();
-        assert_eq!(
-            files,
-            [
-                &b"/usr/a-b"[..],
-                b"/usr/a/c",
-                b"/usr/tab\there",
-                b"/usr/\xff"
-            ]
-        );
+        assert_eq!(files, [&b"/usr/a-b"[..], b"/usr/a/c", b"/usr/tab\there", b"/usr/\xff"]);
     }
 
     #[test]
@@ -433,20 +403,14 @@ pub mod tests {
             ("/x", "any", "/y"),
             ("/cut", "any", "/cut"),
         ] {
-            assert_eq!(
-                diversions.place(path.as_bytes(), package.as_bytes()),
-                place.as_bytes()
-            );
+            assert_eq!(diversions.place(path.as_bytes(), package.as_bytes()), place.as_bytes());
         }
     }
 
     #[test]
     fn what_dpkg_has_not_merged_yet_counts_more_than_the_status() {
         let root = TestRoot::usual();
-        root.write(
-            "updates/0001",
-            b"Package: dash\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 9\n",
-        );
+        root.write("updates/0001", b"Package: dash\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 9\n");
         root.write("updates/tmp.i", b"####padding####\n");
         let database = Database::open(&mut Folders::below(root.path())).expect("database");
         let status = database.status();

@@ -18,9 +18,7 @@ const MAX_LINKS: u32 = 40;
 /// Folders that are remembered; more than a distribution has.
 const MAX_KNOWN: usize = 500_000;
 /// The folders that merged `/usr` makes links of.
-const MERGED: [&[u8]; 7] = [
-    b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"libo32",
-];
+const MERGED: [&[u8]; 7] = [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"libo32"];
 
 /// The folders below a root, each looked at once.
 #[derive(Debug)]
@@ -35,15 +33,8 @@ impl Folders {
     /// Folders below this root.
     pub fn below(root: &Path) -> Folders {
         let root = root.as_os_str().as_bytes();
-        let end = root
-            .iter()
-            .rposition(|byte| *byte != b'/')
-            .map_or(0, |at| at + 1);
-        Folders {
-            root: root[..end].to_vec(),
-            known: HashMap::new(),
-            last: Default::default(),
-        }
+        let end = root.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
+        Folders { root: root[..end].to_vec(), known: HashMap::new(), last: Default::default() }
     }
 
     /// The path from outside of the root.
@@ -122,11 +113,7 @@ impl Folders {
                 self.folder(&full, links - 1)
             }
             // A root without the links, as one that holds the database only, is taken as merged.
-            Err(error)
-                if error.kind() == ErrorKind::NotFound
-                    && above == b"/"
-                    && MERGED.contains(&name) =>
-            {
+            Err(error) if error.kind() == ErrorKind::NotFound && above == b"/" && MERGED.contains(&name) => {
                 [&b"/usr/"[..], name].concat()
             }
             Ok(_) | Err(_) => here,
@@ -152,12 +139,9 @@ mod tests {
         let root = TestRoot::new();
         std::fs::create_dir_all(root.path().join("usr/lib/x")).expect("folder");
         std::fs::create_dir_all(root.path().join("srv/opt")).expect("folder");
-        for (target, link) in [
-            ("usr/lib", "lib"),
-            ("/srv/opt", "opt"),
-            ("../../usr/./lib", "srv/opt/up"),
-            ("loop", "loop"),
-        ] {
+        for (target, link) in
+            [("usr/lib", "lib"), ("/srv/opt", "opt"), ("../../usr/./lib", "srv/opt/up"), ("loop", "loop")]
+        {
             symlink(target, root.path().join(link)).expect("link");
         }
         let mut folders = Folders::below(root.path());

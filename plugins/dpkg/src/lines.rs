@@ -72,11 +72,9 @@ mod tests {
 
     #[test]
     fn a_path_is_split_at_its_last_slash() {
-        for (path, folder, name) in [
-            (&b"/usr/bin/env"[..], &b"/usr/bin"[..], &b"env"[..]),
-            (b"/.", b"/", b"."),
-            (b"name", b"", b"name"),
-        ] {
+        for (path, folder, name) in
+            [(&b"/usr/bin/env"[..], &b"/usr/bin"[..], &b"env"[..]), (b"/.", b"/", b"."), (b"name", b"", b"name")]
+        {
             assert_eq!(split_path(path), (folder, name));
         }
     }

@@ -22,19 +22,11 @@ pub fn owners(root: &Path, paths: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), S
     for (list, entries) in search.by_list() {
         let list = &lists[list];
         let package = list.shown(&status);
-        let version = list
-            .package(&status)
-            .map_or(&b""[..], |package| package.version);
+        let version = list.package(&status).map_or(&b""[..], |package| package.version);
         let digests = digests(list, &entries, &database, &status);
         for (entry, indexes) in &entries {
-            let digest = digests
-                .get(entry)
-                .map(|digest| (&b"md5"[..], digest.as_slice()));
-            let owner = Owner {
-                package: &package,
-                version,
-                digest,
-            };
+            let digest = digests.get(entry).map(|digest| (&b"md5"[..], digest.as_slice()));
+            let owner = Owner { package: &package, version, digest };
             for index in indexes {
                 sink.owner(*index, &owner);
             }
@@ -78,10 +70,7 @@ struct Names {
 
 impl Names {
     fn new() -> Names {
-        Names {
-            all: HashSet::new(),
-            bits: vec![0; 1 << 10],
-        }
+        Names { all: HashSet::new(), bits: vec![0; 1 << 10] }
     }
 
     /// A number of 16 bits, from the length and the last bytes: names differ most at their ends.
@@ -89,8 +78,7 @@ impl Names {
         let mut last = [0; 8];
         let tail = &name[name.len().saturating_sub(8)..];
         last[..tail.len()].copy_from_slice(tail);
-        let mixed = (u64::from_le_bytes(last) ^ (name.len() as u64) << 56)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (u64::from_le_bytes(last) ^ (name.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 48) as usize
     }
 
@@ -128,22 +116,10 @@ impl<'a> Search<'a> {
                 places.entry(place).or_default().push(index);
             }
         }
-        Search {
-            folders,
-            places,
-            names,
-            found: HashMap::new(),
-            elsewhere: Vec::new(),
-        }
+        Search { folders, places, names, found: HashMap::new(), elsewhere: Vec::new() }
     }
 
-    fn through(
-        &mut self,
-        lists: &[ListName],
-        database: &Database,
-        status: &Status<'_>,
-        sink: &mut Sink<'_>,
-    ) {
+    fn through(&mut self, lists: &[ListName], database: &Database, status: &Status<'_>, sink: &mut Sink<'_>) {
         let diversions = database.diversions();
         let native = status.native();
         for (from, to) in diversions.pairs() {
@@ -269,10 +245,7 @@ fn digests(
             }
         }
     }
-    let conffiles = list
-        .package(status)
-        .into_iter()
-        .flat_map(|package| package.conffiles());
+    let conffiles = list.package(status).into_iter().flat_map(|package| package.conffiles());
     for (path, digest) in conffiles {
         keep(path, digest);
     }
@@ -287,8 +260,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn ask(root: &TestRoot, paths: &[&[u8]]) -> Vec<String> {
-        let (said, ()) =
-            Recorder::listen(|sink| owners(root.path(), paths, sink)).expect("an answer");
+        let (said, ()) = Recorder::listen(|sink| owners(root.path(), paths, sink)).expect("an answer");
         let mut answers = vec![String::new(); paths.len()];
         for said in said {
             match said {
@@ -305,10 +277,7 @@ mod tests {
     #[test]
     fn both_spellings_of_merged_usr_have_the_owner() {
         let root = TestRoot::usual();
-        for path in [
-            &b"/lib/x86_64-linux-gnu/libx.so.2"[..],
-            b"/usr/lib/x86_64-linux-gnu/libx.so.2",
-        ] {
+        for path in [&b"/lib/x86_64-linux-gnu/libx.so.2"[..], b"/usr/lib/x86_64-linux-gnu/libx.so.2"] {
             assert_eq!(ask(&root, &[path]), ["libx 1:2.0-1 "]);
         }
     }
@@ -320,14 +289,7 @@ mod tests {
         std::fs::create_dir_all(root.path().join("usr/share")).expect("folder");
         symlink("/srv/zones", root.path().join("usr/share/zoneinfo")).expect("link");
         assert_eq!(
-            ask(
-                &root,
-                &[
-                    b"/srv/zones/UTC",
-                    b"/usr/share/zoneinfo/UTC",
-                    b"/usr/share/zoneinfo/GMT"
-                ]
-            ),
+            ask(&root, &[b"/srv/zones/UTC", b"/usr/share/zoneinfo/UTC", b"/usr/share/zoneinfo/GMT"]),
             ["tzdata 2024a ", "tzdata 2024a ", ""]
         );
     }
@@ -348,10 +310,7 @@ mod tests {
     #[test]
     fn configuration_files_have_the_digest_that_the_status_keeps() {
         let root = TestRoot::usual();
-        assert_eq!(
-            ask(&root, &[b"/etc/libx.conf"]),
-            ["libx 1:2.0-1 md5:0123456789abcdef0123456789abcdef"]
-        );
+        assert_eq!(ask(&root, &[b"/etc/libx.conf"]), ["libx 1:2.0-1 md5:0123456789abcdef0123456789abcdef"]);
     }
 
     #[test]
@@ -363,9 +322,7 @@ mod tests {
         root.write("info/libx:amd64.list", shared);
         let path = root.path().join("var/lib/dpkg/status");
         let mut status = std::fs::read(&path).expect("status");
-        status.extend_from_slice(
-            b"Package: aaa\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n",
-        );
+        status.extend_from_slice(b"Package: aaa\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n");
         root.write("status", &status);
         assert_eq!(ask(&root, &[b"/etc/both"]), ["libx 1:2.0-1 "]);
     }
@@ -373,14 +330,7 @@ mod tests {
     #[test]
     fn what_nobody_owns_has_no_answer() {
         let root = TestRoot::usual();
-        let paths: [&[u8]; 6] = [
-            b"",
-            b"/",
-            b"relative",
-            b"/usr/local/bin/dash",
-            b"/\xff",
-            b"/bin/dash/",
-        ];
+        let paths: [&[u8]; 6] = [b"", b"/", b"relative", b"/usr/local/bin/dash", b"/\xff", b"/bin/dash/"];
         assert_eq!(ask(&root, &paths)[..5], ["", "", "", "", ""]);
     }
 
@@ -398,23 +348,11 @@ mod tests {
             entries.extend(crate::database::files(&text).map(<[u8]>::to_vec));
         }
         let step = entries.len() / 1000;
-        let asked: Vec<_> = entries
-            .iter()
-            .step_by(step)
-            .take(1000)
-            .map(Vec::as_slice)
-            .collect();
+        let asked: Vec<_> = entries.iter().step_by(step).take(1000).map(Vec::as_slice).collect();
         for _ in 0..5 {
             let begun = std::time::Instant::now();
-            let (said, ()) =
-                Recorder::listen(|sink| owners(Path::new("/"), &asked, sink)).expect("an answer");
-            println!(
-                "{} of {} entries: {} answers in {:?}",
-                asked.len(),
-                entries.len(),
-                said.len(),
-                begun.elapsed()
-            );
+            let (said, ()) = Recorder::listen(|sink| owners(Path::new("/"), &asked, sink)).expect("an answer");
+            println!("{} of {} entries: {} answers in {:?}", asked.len(), entries.len(), said.len(), begun.elapsed());
         }
     }
 }

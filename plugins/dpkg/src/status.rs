@@ -61,10 +61,7 @@ impl<'a> Status<'a> {
                 continue;
             }
             let same_name = status.by_name.entry(package.name).or_default();
-            match same_name
-                .iter_mut()
-                .find(|known| known.architecture == package.architecture)
-            {
+            match same_name.iter_mut().find(|known| known.architecture == package.architecture) {
                 Some(known) => *known = package,
                 None => same_name.push(package),
             }
@@ -74,10 +71,7 @@ impl<'a> Status<'a> {
 
     /// The machine's own architecture: that of dpkg itself.
     pub fn native(&self) -> &'a [u8] {
-        self.named(b"dpkg")
-            .iter()
-            .find(|package| package.has_files())
-            .map_or(b"", |package| package.architecture)
+        self.named(b"dpkg").iter().find(|package| package.has_files()).map_or(b"", |package| package.architecture)
     }
 
     /// All architectures of a package.
@@ -87,13 +81,9 @@ impl<'a> Status<'a> {
 
     /// A package by its name and, where one is given, its architecture; one with files first.
     pub fn find(&self, name: &[u8], architecture: Option<&[u8]>) -> Option<&Package<'a>> {
-        let fits =
-            |package: &&Package<'_>| architecture.is_none_or(|one| one == package.architecture);
+        let fits = |package: &&Package<'_>| architecture.is_none_or(|one| one == package.architecture);
         let all = self.named(name);
-        all.iter()
-            .filter(fits)
-            .find(|package| package.has_files())
-            .or_else(|| all.iter().find(fits))
+        all.iter().filter(fits).find(|package| package.has_files()).or_else(|| all.iter().find(fits))
     }
 
     /// All packages, in no order.
@@ -174,10 +164,7 @@ mod tests {
         assert_eq!(status.native(), b"amd64");
         assert_eq!(status.named(b"libx").len(), 2);
         let found = status.find(b"libx", Some(b"amd64")).expect("known");
-        assert_eq!(
-            (found.version, found.state, found.must_reinstall),
-            (&b"2"[..], &b"half-installed"[..], true)
-        );
+        assert_eq!((found.version, found.state, found.must_reinstall), (&b"2"[..], &b"half-installed"[..], true));
         assert_eq!(status.find(b"libx", None).expect("known").version, b"1");
         assert!(status.find(b"libx", Some(b"arm64")).is_none());
         assert!(status.find(b"this", None).is_none());
@@ -186,18 +173,11 @@ mod tests {
     #[test]
     fn conffiles_keep_their_spaces_and_lose_their_flags() {
         let status = Status::parse(TEXT);
-        let conffiles: Vec<_> = status
-            .find(b"dpkg", None)
-            .expect("known")
-            .conffiles()
-            .collect();
+        let conffiles: Vec<_> = status.find(b"dpkg", None).expect("known").conffiles().collect();
         assert_eq!(
             conffiles,
             [
-                (
-                    &b"/etc/alternatives/README"[..],
-                    &b"7be88b21f7e386c8d5a8790c2461c92b"[..]
-                ),
+                (&b"/etc/alternatives/README"[..], &b"7be88b21f7e386c8d5a8790c2461c92b"[..]),
                 (b"/etc/with space", b"f4eed9c9b8d2ac5b9cbb8b5a0b6a1e0d"),
             ]
         );

@@ -72,11 +72,7 @@ pub fn parse(input: &[u8]) -> Input<'_> {
 pub fn triggered<'a>(arguments: &[&'a [u8]]) -> Option<Vec<&'a [u8]>> {
     let (first, names) = arguments.split_first()?;
     (*first == b"triggered").then(|| {
-        names
-            .iter()
-            .flat_map(|names| names.split(u8::is_ascii_whitespace))
-            .filter(|name| !name.is_empty())
-            .collect()
+        names.iter().flat_map(|names| names.split(u8::is_ascii_whitespace)).filter(|name| !name.is_empty()).collect()
     })
 }
 
@@ -104,10 +100,7 @@ impl<'a> Reader<'a> {
                 self.input.native = Some(value).filter(|value| is_name(value));
             }
         }
-        self.trouble(
-            "input cut off",
-            "it ends within apt's configuration".to_owned(),
-        );
+        self.trouble("input cut off", "it ends within apt's configuration".to_owned());
     }
 
     /// `ta 1.0 < 2.0 /ta.deb`, with an architecture and a kind after each version in protocol 3.
@@ -225,14 +218,8 @@ impl<'a> Reader<'a> {
     fn end(mut self) -> Input<'a> {
         for (kind, count, told) in self.troubles {
             let more = count - told.len();
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            self.input
-                .troubles
-                .push(format!("{kind}: {}{more}", told.join(", ")));
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            self.input.troubles.push(format!("{kind}: {}{more}", told.join(", ")));
         }
         self.input
     }
@@ -252,24 +239,12 @@ struct Archive<'a> {
 
 /// `/var/cache/apt/archives/libx_1%3a2.0-1_amd64.deb`; one that a person named may lack the rest.
 fn archive(path: &[u8]) -> Option<Archive<'_>> {
-    let base = path
-        .rsplit(|byte| *byte == b'/')
-        .next()?
-        .strip_suffix(b".deb")?;
+    let base = path.rsplit(|byte| *byte == b'/').next()?.strip_suffix(b".deb")?;
     let mut words = base.splitn(3, |byte| *byte == b'_');
     let name = words.next().filter(|name| is_name(name))?;
-    let version = words
-        .next()
-        .map(percent_decoded)
-        .filter(|version| !version.is_empty());
-    let architecture = words
-        .next()
-        .filter(|own| is_name(own) && !own.contains(&b'_'));
-    Some(Archive {
-        name,
-        version,
-        architecture,
-    })
+    let version = words.next().map(percent_decoded).filter(|version| !version.is_empty());
+    let architecture = words.next().filter(|own| is_name(own) && !own.contains(&b'_'));
+    Some(Archive { name, version, architecture })
 }
 
 /// `%3a` is `:`; what is no such code stands for itself.
@@ -314,13 +289,7 @@ mod tests {
             .collect()
     }
 
-    fn row(
-        name: &str,
-        own: &str,
-        old: &str,
-        new: &str,
-        files: bool,
-    ) -> (String, String, String, String, bool) {
+    fn row(name: &str, own: &str, old: &str, new: &str, files: bool) -> (String, String, String, String, bool) {
         (name.into(), own.into(), old.into(), new.into(), files)
     }
 
@@ -338,10 +307,7 @@ mod tests {
                 row("tool", "", "-", "-", true),
             ]
         );
-        assert_eq!(
-            parse(input).troubles,
-            ["not understood: \"/home/me/my tool.deb\""]
-        );
+        assert_eq!(parse(input).troubles, ["not understood: \"/home/me/my tool.deb\""]);
     }
 
     #[test]
@@ -402,46 +368,20 @@ mod tests {
     fn a_list_of_paths_is_taken_byte_by_byte() {
         let input = b"/usr/lib/a\n/usr/with space\r\n\n/usr/\xff\tx\nrelative\n/nul\0\n/usr/last";
         let parsed = parse(input);
-        assert_eq!(
-            parsed.paths,
-            [
-                &b"/usr/lib/a"[..],
-                b"/usr/with space",
-                b"/usr/\xff\tx",
-                b"/usr/last"
-            ]
-        );
-        assert_eq!(
-            parsed.troubles,
-            ["not understood: \"relative\", \"/nul\0\""]
-        );
+        assert_eq!(parsed.paths, [&b"/usr/lib/a"[..], b"/usr/with space", b"/usr/\xff\tx", b"/usr/last"]);
+        assert_eq!(parsed.troubles, ["not understood: \"relative\", \"/nul\0\""]);
     }
 
     #[test]
     fn what_cannot_be_understood_is_counted_and_shown_in_part() {
         for (input, expected) in [
-            (
-                &b"VERSION 2\nkey=value\n"[..],
-                "input cut off: it ends within apt's configuration",
-            ),
+            (&b"VERSION 2\nkey=value\n"[..], "input cut off: it ends within apt's configuration"),
             (b"VERSION 4\n\n", "protocol: version 4 is read as 3"),
             (b"VERSION 2\n\nta 1 < 2\n", "not understood: \"ta 1 < 2\""),
-            (
-                b"VERSION 2\n\n../x 1 < 2 /x.deb\n",
-                "not understood: \"../x 1 < 2 /x.deb\"",
-            ),
-            (
-                b"VERSION 2\n\nta 1 ? 2 /x.deb\n",
-                "not understood: \"ta 1 ? 2 /x.deb\"",
-            ),
-            (
-                b"VERSION 2\n\nta 1 < 2 **ERROR**\n",
-                "not understood: \"ta 1 < 2 **ERROR**\"",
-            ),
-            (
-                b"a\nb\nc\nd\ne\n",
-                "not understood: \"a\", \"b\", \"c\" and 2 more",
-            ),
+            (b"VERSION 2\n\n../x 1 < 2 /x.deb\n", "not understood: \"../x 1 < 2 /x.deb\""),
+            (b"VERSION 2\n\nta 1 ? 2 /x.deb\n", "not understood: \"ta 1 ? 2 /x.deb\""),
+            (b"VERSION 2\n\nta 1 < 2 **ERROR**\n", "not understood: \"ta 1 < 2 **ERROR**\""),
+            (b"a\nb\nc\nd\ne\n", "not understood: \"a\", \"b\", \"c\" and 2 more"),
             (&[b'/'; 9000], "line too long: 9000 bytes"),
         ] {
             assert_eq!(parse(input).troubles, [expected]);
@@ -459,9 +399,7 @@ mod tests {
         let paths = b"/\n".repeat(10_000_000);
         let mut architectures = b"VERSION 3\n\n".to_vec();
         for number in 0..300_000 {
-            architectures.extend_from_slice(
-                format!("p 1 a{number} same < 2 a{number} same /x.deb\n").as_bytes(),
-            );
+            architectures.extend_from_slice(format!("p 1 a{number} same < 2 a{number} same /x.deb\n").as_bytes());
         }
         let begun = std::time::Instant::now();
         assert_eq!(parse(&paths).paths.len(), 10_000_000);
@@ -487,12 +425,7 @@ mod tests {
 
     #[test]
     fn percent_codes_are_decoded_and_others_stay() {
-        for (text, expected) in [
-            ("1%3a2", "1:2"),
-            ("100%", "100%"),
-            ("%zz%4", "%zz%4"),
-            ("%25", "%"),
-        ] {
+        for (text, expected) in [("1%3a2", "1:2"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("%25", "%")] {
             assert_eq!(percent_decoded(text.as_bytes()), expected.as_bytes());
         }
     }

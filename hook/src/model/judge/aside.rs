@@ -18,8 +18,39 @@ pub struct Aside {
     pub current: FileFacts,
     /// When the name was made to lead there, at the latest: only who started before can be meant.
     pub since: Stamp,
-    /// How we know that this path is meant, in words.
-    pub evidence: String,
+    /// How we know that this path is meant.
+    pub clue: Clue,
+}
+
+/// What says that a process would be started with the file at another path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clue {
+    /// The library's own soname, beside it, leads to that file.
+    Soname,
+    /// A claimed path beside it is its name without the suffix it was moved aside under.
+    ClaimedBeside,
+    /// A claimed path is its own but for one folder that was swapped, or a link that was flipped.
+    SwappedFolder,
+}
+
+impl Clue {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Clue::Soname => "its soname leads to another file since the process started",
+            Clue::ClaimedBeside => "it was moved aside: the claimed path beside it names another file since the process started",
+            Clue::SwappedFolder => "a folder or a link on the way was swapped: the claimed path names another file since the process started",
+        }
+    }
+
+    /// Whether it is enough where the process does not say by which name it loaded the file. Versions
+    /// of a program beside each other look like a swapped folder too.
+    pub fn convicts_alone(self) -> bool {
+        match self {
+            Clue::Soname | Clue::ClaimedBeside => true,
+            Clue::SwappedFolder => false,
+        }
+    }
 }
 
 /// Names beside `path` that a file moved aside, or a library with a longer version, may be loaded

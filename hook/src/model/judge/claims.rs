@@ -1,7 +1,7 @@
 //! The claims of a transaction, ready to be asked by path, by folder and by inode.
 
 use super::standing::Claimed;
-use crate::model::file::{FileFacts, FileId, Look};
+use crate::model::file::{FileFacts, FileId, Look, Stamp};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ pub struct ClaimedFile {
     pub package: Option<String>,
     /// What the path names now.
     pub now: Look,
+    /// When a symbolic link on the way to it was last made to lead elsewhere; `None` without links.
+    pub link_changed: Option<Stamp>,
     /// Said by an earlier transaction since boot, not by the one that is looked at.
     pub earlier: bool,
 }

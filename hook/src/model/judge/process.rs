@@ -23,6 +23,25 @@ pub struct Use {
     pub shared: bool,
     /// First byte of the file behind all that is mapped.
     pub reach: u64,
+    /// First address it is mapped at.
+    pub start: u64,
+    /// What the process says about the name that it was loaded by: only asked for where another file
+    /// may have taken the place.
+    pub named: Named,
+    /// The kernel still reads other bytes through the mapping than through the path: an overlayfs file
+    /// of a lower layer that was written to.
+    pub old_bytes: bool,
+}
+
+/// Whether a process would load the file in the place again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// It does not say.
+    Unsaid,
+    /// It was loaded by the path that leads elsewhere now.
+    SamePath,
+    /// It was loaded by another path.
+    OtherPath,
 }
 
 impl Use {
@@ -196,7 +215,7 @@ fn gone(usage: &Use, file: &FileView, started: Option<Stamp>) -> Effect {
     // Without a package or a claim the facts say whether the process's own maker took it away.
     let born_after = |mapped: &FileFacts| Some(mapped.born? >= started?);
     let own = file.sighting.mapped.found().and_then(born_after).unwrap_or(false);
-    let anybodys = file.sighting.folder_mode.is_some_and(|mode| mode & 0o1002 == 0o1002);
+    let anybodys = file.sighting.in_scratch_folder;
     // A file that never had a name is printed as `#` and its inode number (open(2), O_TMPFILE).
     let nameless =
         file.sighting.path().file_name().is_some_and(|name| name == format!("#{}", file.sighting.printed.ino).as_str());
@@ -212,21 +231,21 @@ fn gone(usage: &Use, file: &FileView, started: Option<Stamp>) -> Effect {
     removed("the path names nothing any more, and the file is older than the process")
 }
 
-/// Whether the path that leads elsewhere now is the one that this process would be started by. A
-/// library's soname is; of a program only the path that it was executed by.
-fn is_meant(usage: &Use, aside: &Aside, process: &ProcessSnapshot) -> bool {
-    let same = |executed: &PathBuf| {
-        *executed == aside.path || (executed.is_relative() && executed.file_name() == aside.path.file_name())
-    };
-    !usage.is_program || process.executed_as.as_ref().is_some_and(same)
+/// Whether the path that leads elsewhere now is the one that this process would be started with.
+fn is_meant(usage: &Use, aside: &Aside) -> bool {
+    match usage.named {
+        Named::SamePath => true,
+        Named::OtherPath => false,
+        Named::Unsaid => !usage.is_program && aside.clue.convicts_alone(),
+    }
 }
 
 /// The path names the mapped inode: either all is well, or it was written to, or moved aside.
 fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) -> Effect {
     let started = candidate.started;
     if let (Some(aside), Some(started)) = (&file.aside, started) {
-        if aside.since > started && usage.kind() != CauseKind::Data && is_meant(usage, aside, &candidate.snapshot) {
-            let evidence = aside.evidence.clone();
+        if aside.since > started + START_TICK && usage.kind() != CauseKind::Data && is_meant(usage, aside) {
+            let evidence = aside.clue.words().to_owned();
             return match file.content {
                 Content::Same => Effect::Identical,
                 // How a file that keeps its inode lost its place is not for the times to tell.
@@ -241,6 +260,9 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
         |evidence: String| cause(usage, file, file.sighting.path(), Method::Overwritten, Some(facts), evidence);
     if code && !usage.shared && usage.reach > facts.size.next_multiple_of(PAGE) {
         return written(format!("{} bytes are mapped of a file that has {} now", usage.reach, facts.size));
+    }
+    if usage.old_bytes {
+        return written("the mapped bytes are not those of the file any more, though it is the same inode".to_owned());
     }
     // Who maps it shared and writes, or wants to see what others write, is not hurt by writing.
     if usage.writes || (!code && usage.shared) {

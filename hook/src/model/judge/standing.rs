@@ -35,8 +35,9 @@ pub struct Sighting {
     pub names: Vec<(PathBuf, Look)>,
     /// Whether its path means the same file on the host: it lies in one of the host's own folders.
     pub on_host: bool,
-    /// Permission bits of the folder that held it, where that is still there.
-    pub folder_mode: Option<u16>,
+    /// Whether it lies below a folder that anybody may write to (`/tmp`, mode 1777), where no package
+    /// puts a file.
+    pub in_scratch_folder: bool,
 }
 
 /// Who says that a path was replaced.
@@ -102,6 +103,14 @@ impl Sighting {
         }
     }
 
+    fn method(&self, current: &FileFacts) -> Judged {
+        // The kernel would say so if the name were gone: it leads elsewhere only for who looks.
+        if !mapping::says_deleted(&self.name) {
+            return Judged::new(Method::Unknown, "the mapped file still has its name; another one is mounted over it");
+        }
+        method_of(self.mapped.found(), current, self.keeps_death)
+    }
+
     /// What has become of the file.
     pub fn standing(&self) -> Standing {
         if !self.mounted {
@@ -112,9 +121,7 @@ impl Sighting {
         }
         match &self.names[self.meant()].1 {
             Look::Found(facts) if self.is_mapped(facts) => Standing::Live(*facts),
-            Look::Found(facts) => {
-                Standing::Replaced { current: *facts, judged: method_of(self.mapped.found(), facts, self.keeps_death) }
-            }
+            Look::Found(facts) => Standing::Replaced { current: *facts, judged: self.method(facts) },
             Look::Absent => Standing::Gone,
             Look::Hidden(why) => Standing::Hidden(why.clone()),
         }
@@ -140,6 +147,9 @@ pub struct FileView {
     pub package: Option<String>,
     /// Whether the content is what the package database says; `None` where it keeps no digest.
     pub as_packaged: Option<bool>,
+    /// Build-id of a live file on an overlayfs that was changed since boot: a process may still map
+    /// the lower layer's file under the same inode number.
+    pub upper_build_id: Option<Vec<u8>>,
     /// How an earlier transaction since boot replaced just this inode, from our own record.
     pub recorded: Option<Method>,
 }
@@ -157,6 +167,7 @@ impl FileView {
             claimed: Claimed::No,
             package: None,
             as_packaged: None,
+            upper_build_id: None,
             recorded: None,
         }
     }
@@ -196,7 +207,7 @@ mod tests {
             keeps_death: true,
             names: names.iter().map(|(path, look)| (PathBuf::from(path), look.clone())).collect(),
             on_host: true,
-            folder_mode: None,
+            in_scratch_folder: false,
         }
     }
 

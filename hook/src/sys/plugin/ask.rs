@@ -25,53 +25,23 @@ pub(super) fn ask(
     deadline: Duration,
 ) -> Result<Vec<Result<Answer, PluginError>>, PluginError> {
     let file = plugin.file.clone();
-    let request = Request {
-        folder: plugin.folder.clone(),
-        name: plugin.name.clone(),
-        questions,
-    };
-    let bytes = request.bytes().map_err(|why| PluginError::Question {
-        file: file.clone(),
-        why,
-    })?;
-    let mut talk = Talk::begin(&plugin.program, &bytes).map_err(|error| PluginError::Process {
-        file: file.clone(),
-        error,
-    })?;
-    let end = talk
-        .listen(Instant::now() + deadline)
-        .map_err(|error| PluginError::Process {
-            file: file.clone(),
-            error,
-        })?;
-    let status = talk.child.end().map_err(|error| PluginError::Process {
-        file: file.clone(),
-        error,
-    })?;
+    let request = Request { folder: plugin.folder.clone(), name: plugin.name.clone(), questions };
+    let bytes = request.bytes().map_err(|why| PluginError::Question { file: file.clone(), why })?;
+    let mut talk =
+        Talk::begin(&plugin.program, &bytes).map_err(|error| PluginError::Process { file: file.clone(), error })?;
+    let end =
+        talk.listen(Instant::now() + deadline).map_err(|error| PluginError::Process { file: file.clone(), error })?;
+    let status = talk.child.end().map_err(|error| PluginError::Process { file: file.clone(), error })?;
 
     let (stage, printed) = (talk.stage, talk.printed());
-    let function = request
-        .questions
-        .first()
-        .map_or(Function::Read, Question::function);
+    let function = request.questions.first().map_or(Function::Read, Question::function);
     match end {
         End::Done => {}
-        End::TimedOut => {
-            return Err(PluginError::TimedOut {
-                file,
-                deadline,
-                stage,
-                printed,
-            })
-        }
+        End::TimedOut => return Err(PluginError::TimedOut { file, deadline, stage, printed }),
         End::TooMuch => return Err(PluginError::TooMuch { file, function }),
         End::Garbage => {
             let why = "its answer cannot be parsed".to_owned();
-            return Err(PluginError::Garbage {
-                file,
-                function,
-                why,
-            });
+            return Err(PluginError::Garbage { file, function, why });
         }
         End::Gone => return Err(gone(plugin, status, stage, printed)),
     }
@@ -81,18 +51,8 @@ pub(super) fn ask(
 fn gone(plugin: &Plugin, status: ExitStatus, stage: Stage, printed: String) -> PluginError {
     let file = plugin.file.clone();
     match status.signal() {
-        Some(signal) => PluginError::Crashed {
-            file,
-            signal,
-            stage,
-            printed,
-        },
-        None => PluginError::Exited {
-            file,
-            code: status.code().unwrap_or(-1),
-            stage,
-            printed,
-        },
+        Some(signal) => PluginError::Crashed { file, signal, stage, printed },
+        None => PluginError::Exited { file, code: status.code().unwrap_or(-1), stage, printed },
     }
 }
 
@@ -130,27 +90,15 @@ fn answers(
     Ok(all)
 }
 
-fn answer(
-    plugin: &Plugin,
-    question: &Question,
-    payload: &[u8],
-    printed: &str,
-) -> Result<Answer, PluginError> {
+fn answer(plugin: &Plugin, question: &Question, payload: &[u8], printed: &str) -> Result<Answer, PluginError> {
     let mut heard = wire::parse_answer(payload, &plugin.file).map_err(|unheard| match unheard {
         Unheard::Said(error) => error,
-        Unheard::Garbage(why) => PluginError::Garbage {
-            file: plugin.file.clone(),
-            function: question.function(),
-            why,
-        },
+        Unheard::Garbage(why) => PluginError::Garbage { file: plugin.file.clone(), function: question.function(), why },
     })?;
     match question {
         Question::Read(_) | Question::Expand { .. } => {
             if !printed.is_empty() {
-                heard
-                    .reading
-                    .messages
-                    .push(format!("plugin {} printed: {printed}", plugin.name));
+                heard.reading.messages.push(format!("plugin {} printed: {printed}", plugin.name));
             }
             Ok(Answer::Reading(heard.reading))
         }
@@ -246,17 +194,12 @@ impl<'a> Talk<'a> {
     fn wait(&mut self, left: Duration) -> io::Result<bool> {
         let mut wanted = PollFlags::IN;
         wanted.set(PollFlags::OUT, !self.unsent.is_empty());
-        let mut fds = vec![
-            PollFd::new(&self.child.pidfd, PollFlags::IN),
-            PollFd::new(&self.channel, wanted),
-        ];
+        let mut fds = vec![PollFd::new(&self.child.pidfd, PollFlags::IN), PollFd::new(&self.channel, wanted)];
         if self.output_open {
             fds.push(PollFd::new(&self.output, PollFlags::IN));
         }
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
+        let timeout =
+            Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(false),
@@ -343,8 +286,7 @@ impl<'a> Talk<'a> {
                 Ok(0) => self.output_open = false,
                 Ok(read) => {
                     let room = MAX_PRINTED.saturating_sub(self.output_heard.len());
-                    self.output_heard
-                        .extend_from_slice(&chunk[..read.min(room)]);
+                    self.output_heard.extend_from_slice(&chunk[..read.min(room)]);
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
@@ -363,17 +305,12 @@ impl<'a> Talk<'a> {
 }
 
 fn stage_of(byte: u8) -> Stage {
-    [
-        Function::Read,
-        Function::Expand,
-        Function::Owners,
-        Function::Busy,
-    ]
-    .into_iter()
-    .map(Stage::Asking)
-    .chain([Stage::Loading])
-    .find(|stage| stage_byte(*stage) == byte)
-    .unwrap_or(Stage::Starting)
+    [Function::Read, Function::Expand, Function::Owners, Function::Busy]
+        .into_iter()
+        .map(Stage::Asking)
+        .chain([Stage::Loading])
+        .find(|stage| stage_byte(*stage) == byte)
+        .unwrap_or(Stage::Starting)
 }
 
 /// A process that does not outlive this value, nor what it started in its process group.
@@ -387,11 +324,7 @@ impl Running {
     fn new(mut child: Child) -> io::Result<Running> {
         let pid = Pid::from_child(&child);
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Running {
-                child,
-                pidfd,
-                reaped: false,
-            }),
+            Ok(pidfd) => Ok(Running { child, pidfd, reaped: false }),
             Err(errno) => {
                 let _ = child.kill();
                 let _ = child.wait();

@@ -77,11 +77,7 @@ fn serve() -> std::io::Result<()> {
 
 fn answer(channel: &mut File, library: &Library, request: &Request) -> std::io::Result<()> {
     for question in &request.questions {
-        send(
-            channel,
-            Frame::Stage,
-            &[stage_byte(Stage::Asking(question.function()))],
-        )?;
+        send(channel, Frame::Stage, &[stage_byte(Stage::Asking(question.function()))])?;
         let payload = library.ask(question).unwrap_or_else(|error| {
             let mut payload = vec![record::FAILURE];
             put_error(&mut payload, &error);

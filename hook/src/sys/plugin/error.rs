@@ -8,10 +8,7 @@ use std::time::Duration;
 
 /// Why a plugin gave no answer. Each says in one line which file, and what was expected.
 #[derive(Debug)]
-#[allow(
-    missing_docs,
-    reason = "`file` is the library, `function` what was asked, `said` its words"
-)]
+#[allow(missing_docs, reason = "`file` is the library, `function` what was asked, `said` its words")]
 pub enum PluginError {
     /// Not a name that a plugin can have.
     BadName(String),
@@ -32,54 +29,23 @@ pub enum PluginError {
     /// The plugin does not have that function.
     NoFunction { file: PathBuf, function: Function },
     /// The plugin said that it could not look.
-    Failed {
-        file: PathBuf,
-        function: Function,
-        code: i32,
-        said: Vec<String>,
-    },
+    Failed { file: PathBuf, function: Function, code: i32, said: Vec<String> },
     /// The plugin panicked.
-    Panicked {
-        file: PathBuf,
-        function: Function,
-        said: Vec<String>,
-    },
+    Panicked { file: PathBuf, function: Function, said: Vec<String> },
     /// The plugin said what cannot be.
-    Garbage {
-        file: PathBuf,
-        function: Function,
-        why: String,
-    },
+    Garbage { file: PathBuf, function: Function, why: String },
     /// The plugin said more than fits.
     TooMuch { file: PathBuf, function: Function },
     /// A signal ended the plugin's process.
-    Crashed {
-        file: PathBuf,
-        signal: i32,
-        stage: Stage,
-        printed: String,
-    },
+    Crashed { file: PathBuf, signal: i32, stage: Stage, printed: String },
     /// The plugin ended its process.
-    Exited {
-        file: PathBuf,
-        code: i32,
-        stage: Stage,
-        printed: String,
-    },
+    Exited { file: PathBuf, code: i32, stage: Stage, printed: String },
     /// The deadline passed.
-    TimedOut {
-        file: PathBuf,
-        deadline: Duration,
-        stage: Stage,
-        printed: String,
-    },
+    TimedOut { file: PathBuf, deadline: Duration, stage: Stage, printed: String },
     /// The question is too big to be asked.
     Question { file: PathBuf, why: String },
     /// The plugin's process could not be started or listened to.
-    Process {
-        file: PathBuf,
-        error: std::io::Error,
-    },
+    Process { file: PathBuf, error: std::io::Error },
 }
 
 /// What a plugin's process was doing.
@@ -111,11 +77,7 @@ impl fmt::Display for PluginError {
         }
         match self {
             BadName(name) => {
-                write!(
-                    f,
-                    "\"{}\" is not the name of a plugin: [a-z0-9-]+",
-                    escape(name.as_bytes())
-                )
+                write!(f, "\"{}\" is not the name of a plugin: [a-z0-9-]+", escape(name.as_bytes()))
             }
             NotFound { name, folders } => {
                 let folders: Vec<_> = folders.iter().map(|folder| escape_path(folder)).collect();
@@ -127,22 +89,13 @@ impl fmt::Display for PluginError {
             NoSymbol { .. } => write!(f, "does not export `{}`", reexec_plugin_abi::SYMBOL),
             NullTable { .. } => write!(f, "`{}` returned null", reexec_plugin_abi::SYMBOL),
             Short { size, .. } => {
-                write!(
-                    f,
-                    "its struct has {size} bytes, at least {} are needed",
-                    library::LEAST
-                )
+                write!(f, "its struct has {size} bytes, at least {} are needed", library::LEAST)
             }
             WrongName { said, .. } => {
                 write!(f, "calls itself \"{said}\", not as its file is named")
             }
             NoFunction { function, .. } => write!(f, "has no function `{function}`"),
-            Failed {
-                function,
-                code,
-                said,
-                ..
-            } if said.is_empty() => {
+            Failed { function, code, said, .. } if said.is_empty() => {
                 write!(f, "`{function}` failed with {code} and said nothing")
             }
             Failed { function, said, .. } => write!(f, "`{function}` failed: {}", said.join("; ")),
@@ -150,48 +103,17 @@ impl fmt::Display for PluginError {
                 write!(f, "`{function}` panicked: {}", said.join("; "))
             }
             Garbage { function, why, .. } => write!(f, "`{function}` gave a bad answer: {why}"),
-            TooMuch { function, .. } => write!(
-                f,
-                "`{function}` said more than {} MiB or {} records",
-                wire::MAX_ANSWER >> 20,
-                wire::MAX_RECORDS
-            ),
-            Crashed {
-                signal,
-                stage,
-                printed,
-                ..
-            } => {
-                write!(
-                    f,
-                    "crashed with {} {stage}{}",
-                    signal_name(*signal),
-                    Printed(printed)
-                )
+            TooMuch { function, .. } => {
+                write!(f, "`{function}` said more than {} MiB or {} records", wire::MAX_ANSWER >> 20, wire::MAX_RECORDS)
             }
-            Exited {
-                code,
-                stage,
-                printed,
-                ..
-            } => {
-                write!(
-                    f,
-                    "ended its process with code {code} {stage}{}",
-                    Printed(printed)
-                )
+            Crashed { signal, stage, printed, .. } => {
+                write!(f, "crashed with {} {stage}{}", signal_name(*signal), Printed(printed))
             }
-            TimedOut {
-                deadline,
-                stage,
-                printed,
-                ..
-            } => {
-                write!(
-                    f,
-                    "gave no answer within {deadline:?} {stage}{}",
-                    Printed(printed)
-                )
+            Exited { code, stage, printed, .. } => {
+                write!(f, "ended its process with code {code} {stage}{}", Printed(printed))
+            }
+            TimedOut { deadline, stage, printed, .. } => {
+                write!(f, "gave no answer within {deadline:?} {stage}{}", Printed(printed))
             }
             Question { why, .. } => write!(f, "cannot be asked: {why}"),
             Process { error, .. } => write!(f, "its process failed: {error}"),

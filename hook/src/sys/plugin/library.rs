@@ -39,14 +39,10 @@ impl Library {
         // By the open file, so that what was checked is what is loaded.
         let path = format!("/proc/self/fd/{}", checked.as_raw_fd());
         // SAFETY: running the library's initialisers is what this process is for; it is root's.
-        let loaded =
-            unsafe { Loaded::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
-                let why = loader_text(&error).replace(&path, &escape_path(&file));
-                PluginError::NotLoadable {
-                    file: file.clone(),
-                    why,
-                }
-            })?;
+        let loaded = unsafe { Loaded::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+            let why = loader_text(&error).replace(&path, &escape_path(&file));
+            PluginError::NotLoadable { file: file.clone(), why }
+        })?;
         // SAFETY: the symbol's name has the version of its type in it.
         let entry: Symbol<Entry> = unsafe { loaded.get(reexec_plugin_abi::SYMBOL) }
             .map_err(|_| PluginError::NoSymbol { file: file.clone() })?;
@@ -62,10 +58,7 @@ impl Library {
     /// Asks one question; the records of the answer.
     pub(super) fn ask(&self, question: &Question) -> Result<Vec<u8>, PluginError> {
         let function = question.function();
-        let absent = || PluginError::NoFunction {
-            file: self.file.clone(),
-            function,
-        };
+        let absent = || PluginError::NoFunction { file: self.file.clone(), function };
         let paths = match question {
             Question::Owners { paths, .. } => paths.len(),
             Question::Read(_) | Question::Expand { .. } | Question::Busy { .. } => 0,
@@ -82,10 +75,7 @@ impl Library {
             }
             Question::Expand { root, packages } => {
                 let expand = self.table.expand.ok_or_else(absent)?;
-                let all: Vec<_> = packages
-                    .iter()
-                    .map(|name| Bytes::of(name.as_bytes()))
-                    .collect();
+                let all: Vec<_> = packages.iter().map(|name| Bytes::of(name.as_bytes())).collect();
                 // SAFETY: as above; `all` has `all.len()` elements.
                 unsafe { expand(bytes_of(root), all.as_ptr(), all.len(), &sink) }
             }
@@ -115,11 +105,7 @@ fn bytes_of(path: &Path) -> Bytes {
 }
 
 fn call_read(trigger: &TriggerInput, call: impl FnOnce(&Trigger) -> i32) -> i32 {
-    let arguments: Vec<_> = trigger
-        .arguments
-        .iter()
-        .map(|word| Bytes::of(word.as_bytes()))
-        .collect();
+    let arguments: Vec<_> = trigger.arguments.iter().map(|word| Bytes::of(word.as_bytes())).collect();
     call(&Trigger {
         size: size_of::<Trigger>(),
         phase: match trigger.phase {
@@ -137,17 +123,12 @@ fn call_read(trigger: &TriggerInput, call: impl FnOnce(&Trigger) -> i32) -> i32 
 /// Copies what both sides know of the struct over an empty one.
 fn take_table(theirs: *const PluginV1, file: &Path) -> Result<PluginV1, PluginError> {
     if theirs.is_null() {
-        return Err(PluginError::NullTable {
-            file: file.to_owned(),
-        });
+        return Err(PluginError::NullTable { file: file.to_owned() });
     }
     // SAFETY: the contract says that the struct begins with its size; it need not be aligned.
     let size = unsafe { theirs.cast::<usize>().read_unaligned() };
     if size < LEAST {
-        return Err(PluginError::Short {
-            file: file.to_owned(),
-            size,
-        });
+        return Err(PluginError::Short { file: file.to_owned(), size });
     }
     let mut table = MaybeUninit::<PluginV1>::zeroed();
     // A size in the middle of a pointer does not count for that pointer.
@@ -171,10 +152,7 @@ fn check_own_name(table: &PluginV1, name: &str, file: &Path) -> Result<(), Plugi
         }
     }
     if said != name.as_bytes() {
-        return Err(PluginError::WrongName {
-            file: file.to_owned(),
-            said: escape(&said),
-        });
+        return Err(PluginError::WrongName { file: file.to_owned(), said: escape(&said) });
     }
     Ok(())
 }
@@ -204,10 +182,7 @@ enum Trouble {
 
 impl Ear {
     fn new(paths: usize) -> Ear {
-        Ear(Box::leak(Box::new(Mutex::new(Heard {
-            paths,
-            ..Heard::default()
-        }))))
+        Ear(Box::leak(Box::new(Mutex::new(Heard { paths, ..Heard::default() }))))
     }
 
     fn sink(&self) -> Sink {
@@ -224,13 +199,7 @@ impl Ear {
 
     fn close(self) -> Heard {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(
-            &mut heard,
-            Heard {
-                closed: true,
-                ..Heard::default()
-            },
-        )
+        std::mem::replace(&mut heard, Heard { closed: true, ..Heard::default() })
     }
 }
 
@@ -242,40 +211,17 @@ impl Heard {
             said.push(format!("and {} more messages", self.more_messages));
         }
         match self.trouble {
-            Some(Trouble::Garbage(why)) => {
-                return Err(PluginError::Garbage {
-                    file,
-                    function,
-                    why,
-                })
-            }
+            Some(Trouble::Garbage(why)) => return Err(PluginError::Garbage { file, function, why }),
             Some(Trouble::TooMuch) => return Err(PluginError::TooMuch { file, function }),
             None => {}
         }
         match (function, code) {
             (Function::Busy, 0..=reexec_plugin_abi::INTERRUPTED) | (_, reexec_plugin_abi::OK) => {}
-            (_, reexec_plugin_abi::PANICKED) => {
-                return Err(PluginError::Panicked {
-                    file,
-                    function,
-                    said,
-                })
-            }
-            (_, ..0) => {
-                return Err(PluginError::Failed {
-                    file,
-                    function,
-                    code,
-                    said,
-                })
-            }
+            (_, reexec_plugin_abi::PANICKED) => return Err(PluginError::Panicked { file, function, said }),
+            (_, ..0) => return Err(PluginError::Failed { file, function, code, said }),
             (_, 1..) => {
                 let why = format!("it returned {code}");
-                return Err(PluginError::Garbage {
-                    file,
-                    function,
-                    why,
-                });
+                return Err(PluginError::Garbage { file, function, why });
             }
         }
         let mut records = self.records;
@@ -340,17 +286,13 @@ impl Heard {
         }
         // SAFETY: as in `take`.
         let text = unsafe { text.as_slice() };
-        self.messages
-            .push(escape(&text[..text.len().min(MAX_MESSAGE)]));
+        self.messages.push(escape(&text[..text.len().min(MAX_MESSAGE)]));
     }
 }
 
 fn check_bytes(bytes: Bytes) -> Result<(), String> {
     if bytes.len > MAX_STRING {
-        return Err(format!(
-            "it said {} bytes at once, at most {MAX_STRING} are taken",
-            bytes.len
-        ));
+        return Err(format!("it said {} bytes at once, at most {MAX_STRING} are taken", bytes.len));
     }
     if bytes.data.is_null() && bytes.len > 0 {
         return Err(format!("it said {} bytes at a null pointer", bytes.len));
@@ -375,20 +317,12 @@ unsafe fn hear(context: *mut c_void, call: impl FnOnce(&mut Heard)) {
 
 unsafe extern "C" fn hear_package(context: *mut c_void, name: Bytes, old: Bytes, new: Bytes) {
     // SAFETY: the contract says that the plugin hands back the sink's context.
-    unsafe {
-        hear(context, |heard| {
-            heard.take(record::PACKAGE, None, &[name, old, new])
-        })
-    }
+    unsafe { hear(context, |heard| heard.take(record::PACKAGE, None, &[name, old, new])) }
 }
 
 unsafe extern "C" fn hear_file(context: *mut c_void, path: Bytes, package: Bytes) {
     // SAFETY: as in `hear_package`.
-    unsafe {
-        hear(context, |heard| {
-            heard.take(record::FILE, None, &[path, package])
-        })
-    }
+    unsafe { hear(context, |heard| heard.take(record::FILE, None, &[path, package])) }
 }
 
 unsafe extern "C" fn hear_tree(context: *mut c_void, prefix: Bytes) {
@@ -406,11 +340,7 @@ unsafe extern "C" fn hear_owner(
 ) {
     let strings = [package, version, algorithm, digest];
     // SAFETY: as in `hear_package`.
-    unsafe {
-        hear(context, |heard| {
-            heard.take(record::OWNER, Some(index), &strings)
-        })
-    }
+    unsafe { hear(context, |heard| heard.take(record::OWNER, Some(index), &strings)) }
 }
 
 unsafe extern "C" fn hear_message(context: *mut c_void, text: Bytes) {

@@ -41,10 +41,7 @@ impl Default for Plugins {
 impl Plugins {
     /// Plugins in these folders; of two with one name the first is taken.
     pub fn new(folders: Vec<PathBuf>) -> Plugins {
-        Plugins {
-            folders,
-            program: PathBuf::from("/proc/self/exe"),
-        }
+        Plugins { folders, program: PathBuf::from("/proc/self/exe") }
     }
 
     /// Starts this program for a plugin's process, not the running one: for tests, whose own
@@ -64,10 +61,7 @@ impl Plugins {
                 Err(error) => return Err(error),
             }
         }
-        Err(PluginError::NotFound {
-            name: manager.to_owned(),
-            folders: self.folders.clone(),
-        })
+        Err(PluginError::NotFound { name: manager.to_owned(), folders: self.folders.clone() })
     }
 
     /// All plugins that are installed, by name.
@@ -268,12 +262,7 @@ impl Plugin {
     }
 
     /// The exact files of these packages, as the database lists them now.
-    pub fn expand(
-        &self,
-        root: &Path,
-        packages: &[String],
-        deadline: Duration,
-    ) -> Result<Reading, PluginError> {
+    pub fn expand(&self, root: &Path, packages: &[String], deadline: Duration) -> Result<Reading, PluginError> {
         let (root, packages) = (root.to_owned(), packages.to_vec());
         self.reading(Question::Expand { root, packages }, deadline)
     }
@@ -285,10 +274,7 @@ impl Plugin {
         paths: &[&Path],
         deadline: Duration,
     ) -> Result<Vec<Option<Ownership>>, PluginError> {
-        let (root, paths) = (
-            root.to_owned(),
-            paths.iter().map(|path| path.into()).collect(),
-        );
+        let (root, paths) = (root.to_owned(), paths.iter().map(|path| path.into()).collect());
         match self.one(Question::Owners { root, paths }, deadline)? {
             Answer::Owners(owners) => Ok(owners),
             Answer::Reading(_) | Answer::Busy(_) => Err(self.unparsed(Function::Owners)),
@@ -297,12 +283,7 @@ impl Plugin {
 
     /// Whether packages are being changed now.
     pub fn busy(&self, root: &Path, deadline: Duration) -> Result<Busy, PluginError> {
-        match self.one(
-            Question::Busy {
-                root: root.to_owned(),
-            },
-            deadline,
-        )? {
+        match self.one(Question::Busy { root: root.to_owned() }, deadline)? {
             Answer::Busy(busy) => Ok(busy),
             Answer::Reading(_) | Answer::Owners(_) => Err(self.unparsed(Function::Busy)),
         }
@@ -329,18 +310,11 @@ impl Plugin {
     fn one(&self, question: Question, deadline: Duration) -> Result<Answer, PluginError> {
         let function = question.function();
         let answers = self.ask(vec![question], deadline)?;
-        answers
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| Err(self.unparsed(function)))
+        answers.into_iter().next().unwrap_or_else(|| Err(self.unparsed(function)))
     }
 
     fn unparsed(&self, function: Function) -> PluginError {
         let why = "its answer cannot be parsed".to_owned();
-        PluginError::Garbage {
-            file: self.file.clone(),
-            function,
-            why,
-        }
+        PluginError::Garbage { file: self.file.clone(), function, why }
     }
 }

@@ -1,14 +1,10 @@
 //! Takes from a plugin's process every right that reading does not need.
 
-use landlock::{
-    Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope, ABI,
-};
-use rustix::process::{
-    set_dumpable_behavior, setrlimit, DumpableBehavior, Gid, Resource, Rlimit, Uid,
-};
+use landlock::{Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope, ABI};
+use rustix::process::{set_dumpable_behavior, setrlimit, DumpableBehavior, Gid, Resource, Rlimit, Uid};
 use rustix::thread::{
-    set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid, CapabilitySet, CapabilitySets,
+    set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid, CapabilitySet, CapabilitySets,
 };
 
 /// Most address space of a plugin's process: a package database and what is said of it.
@@ -34,13 +30,7 @@ pub(super) fn shed() {
 }
 
 fn limit(resource: Resource, most: u64) {
-    let _ = setrlimit(
-        resource,
-        Rlimit {
-            current: Some(most),
-            maximum: Some(most),
-        },
-    );
+    let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
 }
 
 /// From root to nobody who may read everything.
@@ -52,21 +42,10 @@ fn become_reader() {
     let _ = set_thread_groups(&[]);
     let _ = set_thread_res_gid(gid, gid, gid);
     let _ = set_thread_res_uid(uid, uid, uid);
-    let sets = CapabilitySets {
-        effective: reader,
-        permitted: reader,
-        inheritable: CapabilitySet::empty(),
-    };
+    let sets = CapabilitySets { effective: reader, permitted: reader, inheritable: CapabilitySet::empty() };
     if set_capabilities(None, sets).is_err() {
         let none = CapabilitySet::empty();
-        let _ = set_capabilities(
-            None,
-            CapabilitySets {
-                effective: none,
-                permitted: none,
-                inheritable: none,
-            },
-        );
+        let _ = set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none });
     }
 }
 

@@ -33,19 +33,13 @@ pub(super) fn check_name(name: &str) -> Result<(), PluginError> {
 pub(super) fn open(folder: &Path, name: &str) -> Result<OwnedFd, PluginError> {
     check_name(name)?;
     let file = file_of(folder, name);
-    let refuse = |why: String| PluginError::Untrusted {
-        file: file.clone(),
-        why,
-    };
-    let missing = || PluginError::NotFound {
-        name: name.to_owned(),
-        folders: vec![folder.to_owned()],
-    };
+    let refuse = |why: String| PluginError::Untrusted { file: file.clone(), why };
+    let missing = || PluginError::NotFound { name: name.to_owned(), folders: vec![folder.to_owned()] };
 
     let folder_flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut at = PathBuf::from("/");
-    let mut above = open_path("/", folder_flags, Mode::empty())
-        .map_err(|errno| refuse(format!("/ cannot be opened: {errno}")))?;
+    let mut above =
+        open_path("/", folder_flags, Mode::empty()).map_err(|errno| refuse(format!("/ cannot be opened: {errno}")))?;
     check_owner(&above, &at).map_err(refuse)?;
     for part in folder.components() {
         let part = match part {
@@ -64,12 +58,7 @@ pub(super) fn open(folder: &Path, name: &str) -> Result<OwnedFd, PluginError> {
                 let at = escape_path(&at);
                 return Err(refuse(format!("{at} is a symbolic link or not a folder")));
             }
-            Err(errno) => {
-                return Err(refuse(format!(
-                    "{} cannot be opened: {errno}",
-                    escape_path(&at)
-                )))
-            }
+            Err(errno) => return Err(refuse(format!("{} cannot be opened: {errno}", escape_path(&at)))),
         };
         check_owner(&above, &at).map_err(refuse)?;
     }
@@ -79,8 +68,7 @@ pub(super) fn open(folder: &Path, name: &str) -> Result<OwnedFd, PluginError> {
 
     let base = file.file_name().unwrap_or(OsStr::new("")).to_owned();
     // Not blocking: a FIFO under that name must not hold the host.
-    let file_flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file_flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let library = match openat(&above, &base, file_flags, Mode::empty()) {
         Ok(opened) => opened,
         Err(Errno::NOENT) => return Err(missing()),
@@ -99,13 +87,7 @@ pub(super) fn open(folder: &Path, name: &str) -> Result<OwnedFd, PluginError> {
 fn check_owner(opened: &OwnedFd, path: &Path) -> Result<(), String> {
     let stat = fstat(opened).map_err(|errno| format!("{}: {errno}", escape_path(path)))?;
     // The group's bits are the mask of an access control list, which may name anybody.
-    let listed = || {
-        getxattr_query(
-            format!("/proc/self/fd/{}", opened.as_raw_fd()),
-            "system.posix_acl_access",
-        )
-        .is_ok()
-    };
+    let listed = || getxattr_query(format!("/proc/self/fd/{}", opened.as_raw_fd()), "system.posix_acl_access").is_ok();
     match doubt(&stat, listed) {
         None => Ok(()),
         Some(why) => Err(format!("{} {why}", escape_path(path))),
@@ -138,38 +120,19 @@ mod tests {
         for name in ["dpkg", "rpm", "my-manager2"] {
             assert!(check_name(name).is_ok(), "{name}");
         }
-        for name in [
-            "",
-            "Dpkg",
-            "../dpkg",
-            "a b",
-            "a.b",
-            "dpkg\n",
-            "\u{fc}",
-            &"x".repeat(65),
-        ] {
-            assert!(
-                matches!(check_name(name), Err(PluginError::BadName(_))),
-                "{name}"
-            );
+        for name in ["", "Dpkg", "../dpkg", "a b", "a.b", "dpkg\n", "\u{fc}", &"x".repeat(65)] {
+            assert!(matches!(check_name(name), Err(PluginError::BadName(_))), "{name}");
         }
     }
 
     #[test]
     fn only_root_may_be_able_to_write() {
-        let root =
-            fstat(open_path("/", OFlags::PATH, Mode::empty()).expect("open /")).expect("stat /");
+        let root = fstat(open_path("/", OFlags::PATH, Mode::empty()).expect("open /")).expect("stat /");
         for (uid, gid, mode, listed, expected) in [
             (0, 0, 0o755, false, None),
             (0, 0, 0o775, false, None),
             (0, 50, 0o755, false, None),
-            (
-                0,
-                0,
-                0o775,
-                true,
-                Some("is writable by its access control list"),
-            ),
+            (0, 0, 0o775, true, Some("is writable by its access control list")),
             (0, 50, 0o775, false, Some("is writable by group 50")),
             (0, 0, 0o1777, false, Some("is writable by everybody")),
             (7, 0, 0o755, false, Some("belongs to user 7, not to root")),
@@ -182,9 +145,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_anybody_can_write_to_is_refused() {
-        let error = open(Path::new("/tmp"), "dpkg")
-            .expect_err("refused")
-            .to_string();
+        let error = open(Path::new("/tmp"), "dpkg").expect_err("refused").to_string();
         assert!(error.contains("/tmp is writable by everybody"), "{error}");
     }
 

@@ -37,9 +37,7 @@ pub(super) enum Frame {
 
 impl Frame {
     fn of(byte: u8) -> Option<Frame> {
-        [Frame::Stage, Frame::Answer, Frame::Refusal, Frame::Done]
-            .into_iter()
-            .find(|frame| *frame as u8 == byte)
+        [Frame::Stage, Frame::Answer, Frame::Refusal, Frame::Done].into_iter().find(|frame| *frame as u8 == byte)
     }
 
     /// The frame's header.
@@ -162,11 +160,7 @@ impl Request {
         let len = to.len() - 4;
         match u32::try_from(len) {
             Ok(short) if len <= MAX_REQUEST => to[..4].copy_from_slice(&short.to_le_bytes()),
-            _ => {
-                return Err(format!(
-                    "the question has {len} bytes, more than {MAX_REQUEST}"
-                ))
-            }
+            _ => return Err(format!("the question has {len} bytes, more than {MAX_REQUEST}")),
         }
         Ok(to)
     }
@@ -183,11 +177,7 @@ impl Request {
         if !from.is_empty() {
             return Err(Malformed);
         }
-        Ok(Request {
-            folder,
-            name,
-            questions,
-        })
+        Ok(Request { folder, name, questions })
     }
 }
 
@@ -234,10 +224,7 @@ fn put_question(to: &mut Vec<u8>, question: &Question) -> Result<(), String> {
 fn put_short(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), String> {
     if bytes.len() > MAX_STRING {
         let start = escape(&bytes[..32]);
-        return Err(format!(
-            "{start}… has {} bytes, more than {MAX_STRING}",
-            bytes.len()
-        ));
+        return Err(format!("{start}… has {} bytes, more than {MAX_STRING}", bytes.len()));
     }
     put(to, bytes);
     Ok(())
@@ -259,13 +246,7 @@ fn take_question(from: &mut Taker<'_>) -> Result<Question, Malformed> {
             *byte = from.byte()?;
         }
         let since = Some(i64::from_le_bytes(since)).filter(|since| *since != 0);
-        return Ok(Question::Read(TriggerInput {
-            phase,
-            root,
-            arguments,
-            input,
-            since,
-        }));
+        return Ok(Question::Read(TriggerInput { phase, root, arguments, input, since }));
     }
     let root = path_of(from.bytes(MAX_STRING)?);
     match kind {
@@ -273,10 +254,7 @@ fn take_question(from: &mut Taker<'_>) -> Result<Question, Malformed> {
             let packages = take_list(from, |bytes| String::from_utf8_lossy(bytes).into_owned())?;
             Ok(Question::Expand { root, packages })
         }
-        OWNERS => Ok(Question::Owners {
-            root,
-            paths: take_list(from, path_of)?,
-        }),
+        OWNERS => Ok(Question::Owners { root, paths: take_list(from, path_of)? }),
         BUSY => Ok(Question::Busy { root }),
         _ => Err(Malformed),
     }
@@ -349,22 +327,13 @@ pub(super) fn parse_answer(payload: &[u8], file: &Path) -> Result<Heard, Unheard
                 path: take_path(&mut from)?,
                 package: Some(from.text()?).filter(|package| !package.is_empty()),
             }),
-            record::TREE => heard.reading.claims.push(Claim::Tree {
-                prefix: take_path(&mut from)?,
-            }),
+            record::TREE => heard.reading.claims.push(Claim::Tree { prefix: take_path(&mut from)? }),
             record::OWNER => {
                 let index = usize::try_from(from.number()?).map_err(|_| Malformed)?;
                 let (package, version) = (from.text()?, from.text()?);
                 let (algorithm, digest) = (from.text()?, from.text()?);
                 let digest = (!digest.is_empty()).then_some((algorithm, digest));
-                heard.owners.push((
-                    index,
-                    Ownership {
-                        package,
-                        version,
-                        digest,
-                    },
-                ));
+                heard.owners.push((index, Ownership { package, version, digest }));
             }
             record::MESSAGE => heard.reading.messages = from.texts()?,
             record::BUSY => heard.busy = Some(from.number()? as i32),
@@ -388,19 +357,12 @@ fn take_path(from: &mut Taker<'_>) -> Result<PathBuf, Unheard> {
     let bytes = from.bytes(MAX_STRING)?;
     if bytes.first() != Some(&b'/') || bytes.contains(&0) {
         let start = escape(&bytes[..bytes.len().min(200)]);
-        return Err(Unheard::Garbage(format!(
-            "\"{start}\" is not an absolute path"
-        )));
+        return Err(Unheard::Garbage(format!("\"{start}\" is not an absolute path")));
     }
     Ok(path_of(bytes))
 }
 
-const FUNCTIONS: [Function; 4] = [
-    Function::Read,
-    Function::Expand,
-    Function::Owners,
-    Function::Busy,
-];
+const FUNCTIONS: [Function; 4] = [Function::Read, Function::Expand, Function::Owners, Function::Busy];
 
 /// Appends an error that a plugin's process found.
 pub(super) fn put_error(to: &mut Vec<u8>, error: &PluginError) {
@@ -413,12 +375,7 @@ pub(super) fn put_error(to: &mut Vec<u8>, error: &PluginError) {
         Short { size, .. } => (5, None, *size as i64, &[]),
         WrongName { said, .. } => (6, None, 0, std::slice::from_ref(said)),
         NoFunction { function, .. } => (7, Some(*function), 0, &[]),
-        Failed {
-            function,
-            code,
-            said,
-            ..
-        } => (8, Some(*function), i64::from(*code), said),
+        Failed { function, code, said, .. } => (8, Some(*function), i64::from(*code), said),
         Panicked { function, said, .. } => (9, Some(*function), 0, said),
         Garbage { function, why, .. } => (10, Some(*function), 0, std::slice::from_ref(why)),
         TooMuch { function, .. } => (11, Some(*function), 0, &[]),
@@ -439,38 +396,19 @@ pub(super) fn take_error(from: &mut Taker<'_>, file: &Path) -> Result<PluginErro
     let file = file.to_owned();
     let (kind, function, number) = (from.byte()?, from.byte()?, from.number()?);
     let said = from.texts()?;
-    let function = FUNCTIONS
-        .into_iter()
-        .find(|candidate| *candidate as u8 == function)
-        .unwrap_or(Function::Read);
+    let function = FUNCTIONS.into_iter().find(|candidate| *candidate as u8 == function).unwrap_or(Function::Read);
     let why = || said.join("; ");
     Ok(match kind {
         1 => PluginError::Untrusted { file, why: why() },
         2 => PluginError::NotLoadable { file, why: why() },
         3 => PluginError::NoSymbol { file },
         4 => PluginError::NullTable { file },
-        5 => PluginError::Short {
-            file,
-            size: number as usize,
-        },
+        5 => PluginError::Short { file, size: number as usize },
         6 => PluginError::WrongName { file, said: why() },
         7 => PluginError::NoFunction { file, function },
-        8 => PluginError::Failed {
-            file,
-            function,
-            code: number as i32,
-            said,
-        },
-        9 => PluginError::Panicked {
-            file,
-            function,
-            said,
-        },
-        10 => PluginError::Garbage {
-            file,
-            function,
-            why: why(),
-        },
+        8 => PluginError::Failed { file, function, code: number as i32, said },
+        9 => PluginError::Panicked { file, function, said },
+        10 => PluginError::Garbage { file, function, why: why() },
         11 => PluginError::TooMuch { file, function },
         _ => return Err(Malformed),
     })
@@ -493,14 +431,8 @@ mod tests {
                     input: vec![0xff; 300],
                     since: Some(-5),
                 }),
-                Question::Expand {
-                    root: root.clone(),
-                    packages: vec!["a".to_owned()],
-                },
-                Question::Owners {
-                    root: root.clone(),
-                    paths: vec!["/b".into(), "/c".into()],
-                },
+                Question::Expand { root: root.clone(), packages: vec!["a".to_owned()] },
+                Question::Owners { root: root.clone(), paths: vec!["/b".into(), "/c".into()] },
                 Question::Busy { root },
             ],
         }
@@ -523,9 +455,7 @@ mod tests {
     #[test]
     fn a_path_that_is_too_long_is_not_sent() {
         let mut request = request();
-        request.questions = vec![Question::Busy {
-            root: "/x".repeat(MAX_STRING).into(),
-        }];
+        request.questions = vec![Question::Busy { root: "/x".repeat(MAX_STRING).into() }];
         let why = request.bytes().expect_err("too long");
         assert!(why.ends_with("has 131072 bytes, more than 65536"), "{why}");
     }
@@ -546,48 +476,17 @@ mod tests {
         let said = vec!["one".to_owned(), "two".to_owned()];
         let function = Function::Busy;
         for error in [
-            PluginError::Untrusted {
-                file: file.clone(),
-                why: "w".to_owned(),
-            },
-            PluginError::NotLoadable {
-                file: file.clone(),
-                why: "w".to_owned(),
-            },
+            PluginError::Untrusted { file: file.clone(), why: "w".to_owned() },
+            PluginError::NotLoadable { file: file.clone(), why: "w".to_owned() },
             PluginError::NoSymbol { file: file.clone() },
             PluginError::NullTable { file: file.clone() },
-            PluginError::Short {
-                file: file.clone(),
-                size: 7,
-            },
-            PluginError::WrongName {
-                file: file.clone(),
-                said: "x".to_owned(),
-            },
-            PluginError::NoFunction {
-                file: file.clone(),
-                function,
-            },
-            PluginError::Failed {
-                file: file.clone(),
-                function,
-                code: -1,
-                said: said.clone(),
-            },
-            PluginError::Panicked {
-                file: file.clone(),
-                function,
-                said: said.clone(),
-            },
-            PluginError::Garbage {
-                file: file.clone(),
-                function,
-                why: "w".to_owned(),
-            },
-            PluginError::TooMuch {
-                file: file.clone(),
-                function,
-            },
+            PluginError::Short { file: file.clone(), size: 7 },
+            PluginError::WrongName { file: file.clone(), said: "x".to_owned() },
+            PluginError::NoFunction { file: file.clone(), function },
+            PluginError::Failed { file: file.clone(), function, code: -1, said: said.clone() },
+            PluginError::Panicked { file: file.clone(), function, said: said.clone() },
+            PluginError::Garbage { file: file.clone(), function, why: "w".to_owned() },
+            PluginError::TooMuch { file: file.clone(), function },
         ] {
             let mut bytes = Vec::new();
             put_error(&mut bytes, &error);
@@ -604,17 +503,8 @@ mod tests {
         let mut relative = vec![record::FILE];
         put(&mut relative, b"usr/lib");
         put(&mut relative, b"");
-        for answer in [
-            &endless[..],
-            &relative,
-            b"\xff",
-            b"\x01",
-            b"\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
-        ] {
-            assert!(
-                matches!(parse_answer(answer, file), Err(Unheard::Garbage(_))),
-                "{answer:?}"
-            );
+        for answer in [&endless[..], &relative, b"\xff", b"\x01", b"\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+            assert!(matches!(parse_answer(answer, file), Err(Unheard::Garbage(_))), "{answer:?}");
         }
     }
 }
