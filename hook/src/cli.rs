@@ -26,6 +26,9 @@ pub enum Command {
         /// Wait until packages have not been changed for a while, then act on what triggers said
         #[arg(long)]
         after_transaction: bool,
+        /// Act inside the hook, while the package manager waits
+        #[arg(long, hide = true, conflicts_with = "after_transaction")]
+        inline: bool,
         /// Stop before the first step
         #[arg(long)]
         dry_run: bool,

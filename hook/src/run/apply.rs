@@ -6,12 +6,12 @@ use super::{protect, steps, wait};
 use crate::model::claim::Claim;
 use crate::model::pending::{Memory, Pending};
 use crate::model::plan::{by_owner, proof_of, Action, StepReport, UnitStates};
-use crate::model::policy::Policy;
+use crate::model::policy::{Policy, When};
 use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::verdict::Verdict;
 use crate::render::json;
-use crate::sys::clock;
-use anyhow::{Context, Result};
+use crate::sys::{clock, host};
+use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub enum Moment {
     Now,
     /// When nobody has changed packages for a while; with nothing pending there is nothing to do.
     AfterTransaction,
+    /// Now, inside the hook: the package manager waits for us and holds its locks.
+    Inline,
 }
 
 /// Whether to do it.
@@ -63,6 +65,13 @@ pub fn apply(desk: &Desk<'_>, moment: Moment, mode: Mode) -> Result<Run> {
         return Err(anyhow::anyhow!("{error}\nnothing was done; what is pending waits for the next run"));
     }
     let policy = loaded?.policy;
+    if moment == Moment::AfterTransaction && policy.defaults.when == When::Manual {
+        desk.store.hold(&desk.pending().0)?;
+        return Ok(Run { report: None, exit_code: 0 });
+    }
+    if mode == Mode::Act {
+        may_act(desk, moment)?;
+    }
     let _lock = match mode {
         Mode::Act => Some(desk.store.lock(LOCK_DEADLINE)?),
         Mode::DryRun => None,
@@ -85,6 +94,17 @@ pub fn apply(desk: &Desk<'_>, moment: Moment, mode: Mode) -> Result<Run> {
         desk.store.end()?;
     }
     Ok(run)
+}
+
+/// Half-configured packages are no place to restart anything in.
+fn may_act(desk: &Desk<'_>, moment: Moment) -> Result<()> {
+    if host::uid() != 0 {
+        bail!("only root can act; `reexec plan` says what would be done");
+    }
+    if moment == Moment::Now && wait::is_busy(desk) {
+        bail!("packages are being changed; `reexec apply --after-transaction` waits until that is done");
+    }
+    Ok(())
 }
 
 /// What the triggers said, and what the databases say now of the packages they named.

@@ -47,8 +47,12 @@ pub fn run(command: &Command) -> Answer {
     let answer = match command {
         Command::Report(common) => look(common, Asked::Report),
         Command::Plan(common) => look(common, Asked::Plan),
-        Command::Apply { after_transaction, dry_run, common } => {
-            let moment = if *after_transaction { Moment::AfterTransaction } else { Moment::Now };
+        Command::Apply { after_transaction, inline, dry_run, common } => {
+            let moment = match (after_transaction, inline) {
+                (true, _) => Moment::AfterTransaction,
+                (false, true) => Moment::Inline,
+                (false, false) => Moment::Now,
+            };
             let mode = if *dry_run { Mode::DryRun } else { Mode::Act };
             act(common, moment, mode)
         }
@@ -59,8 +63,12 @@ pub fn run(command: &Command) -> Answer {
                 Some(error) => Answer { error, code: FAULT, ..Answer::default() },
                 None => {
                     let text = told.lines.iter().map(|line| format!("reexec: {line}\n")).collect();
-                    let next =
-                        told.inline.then_some(Command::Apply { after_transaction: false, dry_run: false, common });
+                    let next = told.inline.then_some(Command::Apply {
+                        after_transaction: false,
+                        inline: true,
+                        dry_run: false,
+                        common,
+                    });
                     Answer { text, code: if typed.strict { told.strict_code } else { 0 }, next, ..Answer::default() }
                 }
             })

@@ -170,13 +170,13 @@ fn finish(desk: &Desk<'_>, pending: &Pending, waiting: &[Pending], inner: bool, 
     };
     let what = summary(pending, waiting);
     match (when, inner) {
-        (When::Manual, false) => told.lines.push(format!("{what}; `reexec apply` acts on it")),
+        (When::Manual, false) => told.lines.push(format!("{what} replaced; `reexec apply` acts on it")),
         (When::Manual | When::Inline, true) => {}
         (When::Inline, false) => told.inline = true,
         (When::AfterTransaction, inner) => {
             if !inner {
                 told.lines.push(format!(
-                    "{what}; looking after the transaction who still runs the old (journalctl -u reexec-apply)"
+                    "{what} replaced; who still runs the old is looked at when this transaction is done (journalctl -u reexec-apply)"
                 ));
             }
             // The path unit sees the pending set too; this only makes sure that somebody does.
@@ -195,8 +195,8 @@ fn summary(pending: &Pending, waiting: &[Pending]) -> String {
     let files: std::collections::HashSet<&Claim> =
         all().flat_map(|one| &one.claims).filter(|claim| matches!(claim, Claim::File { .. })).collect();
     match (packages.len(), files.len()) {
-        (0, 0) => "files were replaced".to_owned(),
-        (0, files) => format!("{files} files may have been replaced"),
+        (0, 0) => "files were".to_owned(),
+        (0, files) => format!("up to {files} files"),
         (1, files) => format!("1 package with {files} files"),
         (packages, files) => format!("{packages} packages with {files} files"),
     }

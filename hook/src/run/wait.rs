@@ -29,7 +29,8 @@ pub fn until_quiet(desk: &Desk<'_>, quiet: Duration) {
     }
 }
 
-fn is_busy(desk: &Desk<'_>) -> bool {
+/// Whether a package manager is at work.
+pub fn is_busy(desk: &Desk<'_>) -> bool {
     desk.plugins.iter().any(|plugin| matches!(plugin.busy(&desk.common.root, BUSY_DEADLINE), Ok(Busy::Busy(_))))
 }
 
