@@ -107,6 +107,7 @@ impl HookArguments {
             proc: self.proc.clone(),
             root: self.root.clone(),
             plugins: self.plugins.clone(),
+            mappings: MappingSource::Auto,
             quiet: false,
             verbose: false,
             color: Color::Never,
@@ -130,6 +131,17 @@ pub enum Format {
     Text,
     /// For machines: one object, described in reexec(1).
     Json,
+}
+
+/// Where mappings are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MappingSource {
+    /// The fastest that knows all that is asked for.
+    Auto,
+    /// The text of `maps`.
+    Text,
+    /// `PROCMAP_QUERY`, executable mappings only.
+    Query,
 }
 
 /// When to use colours.
@@ -167,6 +179,9 @@ pub struct Common {
     /// Where the plugins are
     #[arg(long, value_name = "DIR", hide = true)]
     pub plugins: Option<PathBuf>,
+    /// Where mappings are read from
+    #[arg(long, value_enum, default_value = "auto", hide = true)]
+    pub mappings: MappingSource,
     /// Say nothing: the exit code is the answer
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

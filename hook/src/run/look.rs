@@ -43,7 +43,13 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
     let started = clock::now();
     let common = desk.common;
     let index = Arc::new(claims::index(&known.now, &known.earlier, &common.root)?);
-    let mut seen = scan(&Question { proc: common.proc.clone(), extent, claims: Arc::clone(&index), uid: host::uid() })?;
+    let mut seen = scan(&Question {
+        proc: common.proc.clone(),
+        extent,
+        claims: Arc::clone(&index),
+        mappings: common.mappings,
+        uid: host::uid(),
+    })?;
     trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
     faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));

@@ -15,5 +15,6 @@ pub mod protect;
 pub mod report;
 pub mod scan;
 pub mod scripts;
+pub mod sights;
 pub mod steps;
 pub mod wait;

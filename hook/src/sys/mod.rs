@@ -10,6 +10,7 @@ pub mod loader;
 pub mod perform;
 pub mod plugin;
 pub mod procs;
+pub mod query;
 pub mod raw;
 pub mod spaces;
 pub mod state;

@@ -1,6 +1,6 @@
 //! Processes through `/proc`, each by an open folder that a reused pid cannot fool.
 
-use super::files::{self, look_in};
+use super::files::{self, look_in, Root};
 use super::raw;
 use crate::model::file::Look;
 use crate::model::process::{parse_stat, parse_uid, Gap, Stat};
@@ -189,6 +189,12 @@ impl ProcessHandle {
         let link = self.link(&format!("ns/{kind}"))?;
         let text = link.to_str()?;
         text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
+    }
+
+    /// The process's own root folder.
+    pub fn root(&self) -> Option<Root> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.folder, "root", flags, Mode::empty()).ok().map(Root::Folder)
     }
 
     /// The top of the process's mount namespace: names are printed from there, also for a process

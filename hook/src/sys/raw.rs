@@ -1,6 +1,9 @@
 //! The system calls that no safe library offers: file handles and `PROCMAP_QUERY`.
 #![allow(unsafe_code)]
 
+use crate::model::file::FileId;
+use crate::model::mapping::{device, Mapping};
+use rustix::io::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// A file's handle: type and opaque bytes, with the inode's generation in it, so that a new file
@@ -68,6 +71,67 @@ struct ProcmapQuery {
 /// `_IOWR('f', 17, struct procmap_query)`.
 const PROCMAP_QUERY: libc::c_ulong = 0xc068_6611;
 
+/// Flags of a question and of an answer (`enum procmap_query_flags`).
+const VMA_READABLE: u64 = 0x01;
+const VMA_WRITABLE: u64 = 0x02;
+const VMA_EXECUTABLE: u64 = 0x04;
+const VMA_SHARED: u64 = 0x08;
+const COVERING_OR_NEXT: u64 = 0x10;
+const FILE_BACKED: u64 = 0x20;
+
+/// The first executable mapping of a file at an address or behind it; `ENOENT` where there is none,
+/// `ENOTTY` before Linux 6.11, `ESRCH` for a process without memory.
+pub fn code_mapping(maps: BorrowedFd<'_>, address: u64) -> Result<Mapping<'static>, Errno> {
+    let mut query = ProcmapQuery {
+        size: size_of::<ProcmapQuery>() as u64,
+        flags: VMA_EXECUTABLE | FILE_BACKED | COVERING_OR_NEXT,
+        address,
+        ..ProcmapQuery::default()
+    };
+    ask(maps, &mut query)?;
+    Ok(Mapping {
+        start: query.start,
+        end: query.end,
+        read: query.vma_flags & VMA_READABLE != 0,
+        write: query.vma_flags & VMA_WRITABLE != 0,
+        execute: query.vma_flags & VMA_EXECUTABLE != 0,
+        shared: query.vma_flags & VMA_SHARED != 0,
+        offset: query.offset,
+        id: FileId { dev: device(query.major, query.minor), ino: query.inode },
+        name: b"",
+    })
+}
+
+/// The name of the mapping at an address, raw, into a buffer that is used again.
+pub fn mapping_name(maps: BorrowedFd<'_>, address: u64, into: &mut Vec<u8>) -> Result<(), Errno> {
+    into.clear();
+    into.resize(MOST_NAME, 0);
+    let mut query = ProcmapQuery {
+        size: size_of::<ProcmapQuery>() as u64,
+        address,
+        name_size: MOST_NAME as u32,
+        name: into.as_mut_ptr() as u64,
+        ..ProcmapQuery::default()
+    };
+    let result = ask(maps, &mut query);
+    // The kernel counts the NUL behind the name.
+    into.truncate((query.name_size as usize).saturating_sub(1).min(MOST_NAME));
+    result.inspect_err(|_| into.clear())
+}
+
+/// `PATH_MAX` of limits.h; the kernel takes no larger buffer, and answers `ENAMETOOLONG`.
+const MOST_NAME: usize = 4096;
+
+fn ask(maps: BorrowedFd<'_>, query: &mut ProcmapQuery) -> Result<(), Errno> {
+    // SAFETY: the kernel reads and writes one `procmap_query` of the size that it names, and writes to
+    // the buffers in it at most the sizes beside them; the callers keep those alive over the call.
+    let result = unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY as _, std::ptr::from_mut(query)) };
+    match result {
+        0 => Ok(()),
+        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
+    }
+}
+
 /// The build-id of the file that is mapped at `address`, as the kernel reads it from the mapped
 /// file itself, also when its name is gone. `maps` is an open `/proc/PID/maps`. `None` before
 /// Linux 6.11, and for a file without a build-id.
@@ -80,9 +144,7 @@ pub fn mapped_build_id(maps: BorrowedFd<'_>, address: u64) -> Option<Vec<u8>> {
         build_id: id.as_mut_ptr() as u64,
         ..ProcmapQuery::default()
     };
-    // SAFETY: the kernel reads and writes one `procmap_query` of the size that it names, and writes
-    // at most `build_id_size` bytes to `id`, which outlives the call.
-    let result = unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY as _, std::ptr::from_mut(&mut query)) };
+    let result = ask(maps, &mut query);
     let found = id.get(..query.build_id_size as usize)?;
-    (result == 0 && !found.is_empty()).then(|| found.to_vec())
+    (result.is_ok() && !found.is_empty()).then(|| found.to_vec())
 }

@@ -50,6 +50,11 @@ impl ClaimIndex {
         self.files.is_empty() && self.trees.is_empty()
     }
 
+    /// Whether somebody says just now that a file was replaced.
+    pub fn any_now(&self) -> bool {
+        !self.ids.is_empty() || self.files.values().any(|file| !file.earlier)
+    }
+
     /// Number of claimed files.
     pub fn len(&self) -> usize {
         self.files.len()

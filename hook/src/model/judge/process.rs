@@ -23,8 +23,8 @@ pub struct Use {
     pub shared: bool,
     /// First byte of the file behind all that is mapped.
     pub reach: u64,
-    /// First address it is mapped at.
-    pub start: u64,
+    /// The first mapping of it that was met: its first address, and the first one behind it.
+    pub range: (u64, u64),
     /// What the process says about the name that it was loaded by: only asked for where another file
     /// may have taken the place.
     pub named: Named,

@@ -1,0 +1,202 @@
+//! The files that processes map, each looked at once however many map it.
+
+use super::aside;
+use crate::model::file::{FileId, FileKind, Look, Stamp};
+use crate::model::judge::{ClaimIndex, FileView, Named, Sighting, Space, Standing, Use};
+use crate::model::mapping::{self, Mapping};
+use crate::model::text::path_of;
+use crate::model::verdict::Content;
+use crate::sys::content;
+use crate::sys::files::{Links, Root};
+use crate::sys::loader::Memory;
+use crate::sys::procs::{build_id, ProcessHandle};
+use crate::sys::spaces::Spaces;
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// All that was seen of mapped files.
+#[derive(Debug)]
+pub struct Sights {
+    /// Mount namespaces.
+    pub spaces: Spaces,
+    /// When the machine came up.
+    pub boot: Stamp,
+    /// What somebody says was replaced.
+    pub claims: Arc<ClaimIndex>,
+    /// The files.
+    pub files: Vec<FileView>,
+    /// Files by what the kernel prints of them; several names of one inode are several files.
+    pub known: HashMap<(Space, FileId), Vec<u32>>,
+}
+
+impl Sights {
+    /// The index of a mapped file whose name need not be asked for: it was met, and has no other name.
+    pub fn nameless(&self, space: Space, id: FileId) -> Option<u32> {
+        let [index] = self.known.get(&(space, id))?.as_slice() else { return None };
+        let single = match &self.files[*index as usize].standing {
+            Standing::Live(facts) => facts.links == 1,
+            Standing::NoFile => true,
+            Standing::Replaced { .. } | Standing::Gone | Standing::Hidden(_) => false,
+        };
+        single.then_some(*index)
+    }
+
+    /// The index of a mapped file; looks at it when it is met for the first time.
+    pub fn file_of(&mut self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, program: &Look) -> u32 {
+        let same_name = |index: &&u32| self.files[**index as usize].sighting.name == mapping.name;
+        if let Some(&index) = self.known.get(&(space, mapping.id)).and_then(|known| known.iter().find(same_name)) {
+            return index;
+        }
+        let mut view = FileView::of(self.sight(process, space, mapping, program));
+        let now = match &view.standing {
+            Standing::Live(facts) => Some(facts),
+            _ => None,
+        };
+        // In a folder that is not the host's a path means another file; there only the inode itself
+        // can be the claimed one.
+        let path = if view.sighting.on_host { view.sighting.path().as_path() } else { Path::new("") };
+        view.claimed = self.claims.claimed(path, now);
+        let index = self.files.len() as u32;
+        self.files.push(view);
+        self.known.entry((space, mapping.id)).or_default().push(index);
+        index
+    }
+
+    fn sight(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, program: &Look) -> Sighting {
+        let mut readings = mapping::readings(mapping.name);
+        if mapping.name.windows(4).any(|part| part == b"\\012") {
+            if let Some(link) = process.mapping_link(mapping.start, mapping.end) {
+                readings = mapping::readings(link.as_os_str().as_bytes());
+            }
+        }
+        let root = self.spaces.root(space);
+        let look = |path: &Path| {
+            root.map_or(Look::Hidden("its mount namespace cannot be reached".to_owned()), |root| {
+                root.look(path, Links::Follow)
+            })
+        };
+        let names: Vec<_> = readings.iter().map(|name| path_of(name)).map(|path| (path.clone(), look(&path))).collect();
+        // A live mapping's number cannot belong to another inode, so equal device and number are proof.
+        let proven = names.iter().find_map(|(_, look)| look.found().filter(|facts| facts.id == mapping.id)).copied();
+        let mapped = match (proven, program) {
+            (Some(facts), _) => Look::Found(facts),
+            (None, program) => match (process.look_at_mapping(mapping.start, mapping.end), program) {
+                (Look::Hidden(_), Look::Found(facts)) if mapping.execute && facts.id.ino == mapping.id.ino => {
+                    Look::Found(*facts)
+                }
+                (look, _) => look,
+            },
+        };
+        let mounted = proven.is_some() || self.spaces.is_mounted(space, mapping.id, &mapped);
+        let (keeps_death, on_host, in_scratch_folder) = (true, space == Space::HOST, false);
+        let (name, printed) = (mapping.name.to_vec(), mapping.id);
+        let mut sighting =
+            Sighting { space, name, printed, mapped, mounted, keeps_death, names, on_host, in_scratch_folder };
+        sighting.on_host |= self.is_hosts(&sighting);
+        if let (None, Some(root)) = (proven, root) {
+            self.look_around(&mut sighting, root);
+        }
+        sighting
+    }
+
+    /// Whether a file's folder is the host's own: most services with a mount namespace of their own
+    /// (PrivateTmp and the like) still run the host's files.
+    fn is_hosts(&self, sighting: &Sighting) -> bool {
+        let (Some(own), Some(host), Some(folder)) =
+            (self.spaces.root(sighting.space), self.spaces.root(Space::HOST), sighting.path().parent())
+        else {
+            return false;
+        };
+        let id = |root: &Root| root.look(folder, Links::Follow).found().map(|facts| facts.id);
+        id(own).is_some() && id(own) == id(host)
+    }
+
+    /// What else must be known of a file that is not plainly live.
+    fn look_around(&self, sighting: &mut Sighting, root: &Root) {
+        match sighting.standing() {
+            Standing::Replaced { .. } => sighting.keeps_death = !root.on_overlay(sighting.path()),
+            Standing::Gone => {
+                /// Sticky, and writable by all (inode(7)).
+                const SCRATCH: u16 = 0o1002;
+                let mode = |folder: &Path| root.look(folder, Links::Keep).found().map_or(0, |facts| facts.mode);
+                sighting.in_scratch_folder =
+                    sighting.path().ancestors().skip(1).any(|folder| mode(folder) & SCRATCH == SCRATCH);
+            }
+            Standing::Live(_) | Standing::NoFile | Standing::Hidden(_) => {}
+        }
+    }
+
+    /// Asks once per file what costs more than a look: whether the content is another, and whether
+    /// another file took its place.
+    pub fn examine(&mut self, usage: &Use, process: &ProcessHandle, maps: &File) {
+        let view = &mut self.files[usage.file as usize];
+        if view.examined {
+            return;
+        }
+        view.examined = true;
+        let Some(root) = self.spaces.root(view.sighting.space) else { return };
+        let (start, end) = usage.range;
+        match &view.standing {
+            Standing::Replaced { current, .. } if current.kind == FileKind::Regular => {
+                let new = root.open(view.sighting.path());
+                view.content = match new {
+                    Some(new) => {
+                        content::compare(process.open_mapping(start, end).as_ref(), build_id(maps, start), &new)
+                    }
+                    None => Content::Unknown,
+                };
+            }
+            // A folder, a FIFO or a device stands there now.
+            Standing::Replaced { .. } => view.content = Content::Differs,
+            Standing::Live(facts) if usage.execute || usage.is_program => {
+                if facts.changed > self.boot && root.on_overlay(view.sighting.path()) {
+                    view.upper_build_id = root.open(view.sighting.path()).and_then(|file| content::build_id(&file));
+                }
+                let mapped = || process.open_mapping(start, end);
+                view.aside = aside::look(view, root, &mapped, &self.claims);
+                if let Some(new) = view.aside.as_ref().and_then(|aside| root.open(&aside.path)) {
+                    view.content = content::compare(mapped().as_ref(), build_id(maps, start), &new);
+                }
+            }
+            Standing::Live(_) | Standing::Gone | Standing::NoFile | Standing::Hidden(_) => {}
+        }
+    }
+
+    /// Asks the process by which names it loaded the files whose place another one may have taken.
+    pub fn ask_names(&self, uses: &mut [Use], process: &ProcessHandle) {
+        let view = |usage: &Use| &self.files[usage.file as usize];
+        if uses.iter().all(|usage| view(usage).aside.is_none()) {
+            return;
+        }
+        let Some(memory) = Memory::of(process) else { return };
+        let (program, libraries) = (memory.executed_as(), memory.libraries());
+        for usage in uses.iter_mut() {
+            let view = view(usage);
+            let (Some(aside), Some(root)) = (&view.aside, self.spaces.root(view.sighting.space)) else { continue };
+            let name = match usage.is_program {
+                true => program.as_ref(),
+                false => library_at(&libraries, usage.range.0),
+            };
+            usage.named = match name {
+                None => Named::Unsaid,
+                Some(name) if name.is_relative() && name.file_name() == aside.path.file_name() => Named::SamePath,
+                Some(name) if root.resolve_folder(name) == aside.path => Named::SamePath,
+                Some(_) => Named::OtherPath,
+            };
+        }
+        // A library that is found from the program's own folder ($ORIGIN of ld.so(8)) moves with it.
+        let swap = |usage: &Use| aside::swap_of(view(usage));
+        let moved = uses.iter().find(|usage| usage.is_program && usage.named == Named::SamePath).and_then(swap);
+        for usage in uses.iter_mut().filter(|usage| moved.is_some() && aside::swap_of(view(usage)) == moved) {
+            usage.named = Named::SamePath;
+        }
+    }
+}
+
+/// The name of the library that is loaded right below an address.
+fn library_at(libraries: &[(u64, PathBuf)], address: u64) -> Option<&PathBuf> {
+    libraries.iter().filter(|(base, _)| *base <= address).max_by_key(|(base, _)| *base).map(|(_, name)| name)
+}
