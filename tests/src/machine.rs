@@ -116,21 +116,30 @@ impl Machine {
     /// The same, with another patience.
     pub fn applied_within(&self, deadline: Duration) -> Result<()> {
         wait_until("nothing is pending", deadline, || {
-            let idle = self.waiting()?.is_empty() && self.idle()?;
+            let idle = self.waiting().is_empty() && self.idle();
             Ok(idle.then_some(()))
         })
         .with_context(|| self.journal().unwrap_or_default())
     }
 
     /// Whether the unit that acts is at rest.
-    pub fn idle(&self) -> Result<bool> {
-        let state = self.bed.systemctl_show(APPLY, "ActiveState")?;
-        Ok(state == "inactive" || state == "failed")
+    pub fn idle(&self) -> bool {
+        // From outside: while PID 1 executes itself again, no command can be run in the bed.
+        let group = self.outside("/sys/fs/cgroup/system.slice/system-reexec.slice/reexec-apply.service/cgroup.procs");
+        fs::read_to_string(group).unwrap_or_default().is_empty()
     }
 
     /// The names of pending files.
-    pub fn waiting(&self) -> Result<String> {
-        self.bed.shell("ls /run/reexec/pending /run/reexec/held 2>/dev/null | grep json || true")
+    pub fn waiting(&self) -> Vec<String> {
+        let folders = ["/run/reexec/pending", "/run/reexec/held"].map(|folder| self.outside(folder));
+        let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.ends_with(".json")).collect()
+    }
+
+    /// Where the host sees a file of the bed, for paths without absolute links.
+    pub fn outside(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.bed.leader()))
     }
 
     /// What the unit that acts wrote to the journal.
@@ -244,6 +253,21 @@ impl Report {
             .collect();
         names.sort_unstable();
         names
+    }
+
+    /// The name of the one owner of this kind.
+    pub fn owner_of_kind(&self, kind: &str) -> Result<&str> {
+        let names: Vec<_> =
+            self.rows("owners").filter(|row| row["kind"] == kind).map(|row| row["name"].as_str()).collect();
+        let [Some(name)] = names[..] else { anyhow::bail!("not one {kind}: {:#}", self.0["owners"]) };
+        Ok(name)
+    }
+
+    /// Leaves owners of this kind out.
+    pub fn forget(&mut self, kind: &str) {
+        if let Some(rows) = self.0["owners"].as_array_mut() {
+            rows.retain(|row| row["kind"] != kind);
+        }
     }
 
     /// The processes of an owner.
