@@ -320,3 +320,363 @@ fn units_that_do_not_come_up_or_may_not_go_down_are_told_apart() -> Result<()> {
     assert_eq!(machine.report()?.owners(), ["leftover.service", "refuses.service"]);
     Ok(())
 }
+
+/// A script of a package that waits as long as `/run/slow` is there, and says so.
+const SLOW: &str = "touch /run/reached; while [ -e /run/slow ]; do sleep 0.1; done";
+
+#[test]
+fn nothing_is_lost_when_apt_is_killed_half_way() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("apt-killed", RESTART_PROBES, &["probed"])?;
+    let bed = &machine.bed;
+    library(3)?.script("postinst", SLOW).build(machine.dist())?;
+    let starts = machine.starts("probed.service")?;
+    bed.shell("touch /run/slow")?;
+    let _apt = machine.start(&["apt-get", "-qy", "install", "/srv/dist/libprobe1_3.0_amd64.deb"])?;
+    wait_until("the new files are in place", SOON, || Ok(machine.outside("/run/reached").exists().then_some(())))?;
+
+    // All of it, as when the terminal or the machine's memory is gone.
+    bed.shell("for name in apt-get dpkg libprobe1.postinst; do kill -9 $(pidof -x $name) || true; done")?;
+    wait_until("apt and dpkg are gone", SOON, || {
+        Ok(bed.shell("pidof apt-get dpkg || true")?.is_empty().then_some(()))
+    })?;
+    let status = "dpkg-query -W -f '${db:Status-Status} ' libprobe1 reexec";
+    ensure!(bed.shell(status)?.starts_with("half-configured "), "it was not killed half-way");
+
+    bed.shell("rm /run/slow; DEBIAN_FRONTEND=noninteractive dpkg --configure -a >&2")?;
+    assert_eq!(bed.shell(status)?, "installed installed");
+    assert_eq!(machine.audit()?, "");
+    machine.applied()?;
+    is_restarted_once(&machine, "probed.service", starts)?;
+    ensure!(!machine.maps_deleted("probed.service", "libprobe")?, "the old is mapped");
+    assert_eq!(machine.last()?.owner("probed.service")?["proof"], "fresh");
+    assert_eq!(machine.report()?.exit_code(), 0);
+    Ok(())
+}
+
+#[test]
+fn nothing_is_lost_when_apt_is_killed_before_it_began() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("apt-killed-early", RESTART_PROBES, &["probed"])?;
+    let bed = &machine.bed;
+    library(3)?.script("preinst", SLOW).build(machine.dist())?;
+    let (starts, runs) = (machine.starts("probed.service")?, machine.runs()?);
+    bed.shell("touch /run/slow")?;
+    let _apt = machine.start(&["apt-get", "-qy", "install", "/srv/dist/libprobe1_3.0_amd64.deb"])?;
+    wait_until("apt has begun", SOON, || Ok(machine.outside("/run/reached").exists().then_some(())))?;
+    ensure!(!machine.waiting().is_empty(), "nothing was written down before");
+    bed.shell("for name in apt-get dpkg preinst; do kill -9 $(pidof -x $name) || true; done; rm /run/slow")?;
+
+    // Nothing was replaced, so a run finds nothing and acts on nothing.
+    assert_eq!(machine.report()?.exit_code(), 0);
+    let install = "DEBIAN_FRONTEND=noninteractive apt-get -qy -f install /srv/dist/libprobe1_3.0_amd64.deb >&2";
+    bed.shell(&format!("dpkg --configure -a >&2; {install}"))?;
+    assert_eq!(machine.audit()?, "");
+    machine.applied()?;
+    is_restarted_once(&machine, "probed.service", starts)?;
+    assert_eq!(machine.runs()?, runs + 1, "more than one run acted");
+    assert_eq!(machine.last()?.owner("probed.service")?["proof"], "fresh");
+    Ok(())
+}
+
+/// Lets the real program begin its work behind the transaction, and kills it there.
+const KILLED_AFTERWARDS: &str = r#"#!/bin/bash
+case "$*" in
+    *"--phase post"*)
+        /usr/bin/reexec.real "$@" < <(exec sleep 60) & hook=$!
+        sleep 0.3; kill -9 $hook; echo killed >>/run/killed; wait $hook; exit;;
+esac
+exec /usr/bin/reexec.real "$@"
+"#;
+
+#[test]
+fn nothing_is_lost_when_the_hook_is_killed_half_way() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("hook-killed", RESTART_PROBES, &["probed"])?;
+    let bed = &machine.bed;
+    bed.shell("dpkg-divert --local --rename --divert /usr/bin/reexec.real /usr/bin/reexec")?;
+    bed.write_program("/usr/bin/reexec", KILLED_AFTERWARDS.as_bytes())?;
+    let starts = machine.starts("probed.service")?;
+    machine.bed.apt_install(&["/srv/dist/libprobe1_2.0_amd64.deb"])?.success()?;
+    // Once by dpkg's trigger, once by apt.
+    assert_eq!(bed.shell("cat /run/killed")?, "killed\nkilled");
+    assert_eq!(
+        (machine.audit()?, bed.shell("dpkg-query -W -f '${Status}' reexec")?.as_str()),
+        (String::new(), "install ok installed")
+    );
+    machine.applied()?;
+    is_restarted_once(&machine, "probed.service", starts)?;
+    assert_eq!(machine.last()?.owner("probed.service")?["proof"], "fresh");
+    Ok(())
+}
+
+#[test]
+fn a_killed_run_is_taken_up_again_and_repeats_nothing() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("apply-killed", RESTART_PROBES, &["a-slow", "b-waits", "c-fails"])?;
+    let text = String::from_utf8(machine.bed.read_file(POLICY)?)?;
+    machine.bed.write_file(POLICY, text.replace("settle:", "max_parallel: 1, settle:").as_bytes())?;
+    let slow = b"[Service]\nExecStartPre=/bin/sh -c 'touch /run/reached; sleep 4'\n";
+    machine.bed.write_file("/etc/systemd/system/a-slow.service.d/x.conf", slow)?;
+    machine.bed.shell("systemctl daemon-reload")?;
+    let units = ["a-slow.service", "b-waits.service"];
+    let starts = units.map(|unit| machine.starts(unit));
+    upgrade(&machine, 2)?;
+    wait_until("the slow unit is being restarted", SOON, || {
+        Ok(machine.outside("/run/reached").exists().then_some(()))
+    })?;
+    let main = machine.unit(APPLY)?.main_pid;
+    ensure!(main != 0);
+    machine.bed.shell(&format!("kill -9 {main}"))?;
+    ensure!(!machine.waiting().is_empty(), "what it was told is gone");
+    ensure!(machine.outside("/run/reexec/running.json").exists(), "what it was doing is gone");
+
+    machine.applied_within(AFTER_A_FAILURE)?;
+    for (unit, starts) in units.iter().zip(starts) {
+        is_restarted_once(&machine, unit, starts?)?;
+        assert_eq!(machine.unit(unit)?.state, "active");
+        ensure!(!machine.maps_deleted(unit, "libprobe")?, "{unit} maps the old");
+    }
+    let last = machine.last()?;
+    assert_eq!(last.owner("b-waits.service")?["proof"], "fresh");
+    ensure!(!machine.outside("/run/reexec/running.json").exists(), "it still seems to run");
+    assert_eq!(machine.report()?.exit_code(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_bad_policy_is_named_with_its_place_and_nothing_is_done_until_it_is_mended() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("bad-policy", RESTART_PROBES, &["probed"])?;
+    let bed = &machine.bed;
+    let started = machine.unit("probed.service")?;
+    let path = "/etc/reexec/policy.d/20-bad.yaml";
+    let broken = [
+        ("version: 1\nrules:\n  - name: a\n    mach: { unit: x }\n    action: report\n", ":4:5: ", "mach"),
+        ("version: 1\nrules:\n  - name: a\n\taction: report\n", ":4:1: ", "tab"),
+        ("version: 1\ndefaults:\n  max_parallel: many\n", ":3:17: ", "many"),
+        ("version: 1\nrules:\n  - { name: a, match: { unit: x }, action: reboot }\n", ":3:44: ", "reboot"),
+    ];
+    for (text, place, word) in broken {
+        bed.write_file(path, text.as_bytes())?;
+        refuses(&machine, &[&format!("{path}{place}"), word])?;
+    }
+    bed.shell(&format!("echo 'version: 1' >{path}; chmod 666 {path}"))?;
+    refuses(&machine, &[path, "writable"])?;
+    bed.write_file(path, broken[0].0.as_bytes())?;
+    bed.shell(&format!("chmod 644 {path}"))?;
+
+    let apt = bed.apt_install(&["/srv/dist/libprobe1_2.0_amd64.deb"])?.success()?;
+    ensure!(apt.text().contains(&format!("{path}:4:5: ")), "{}", apt.text());
+    ensure!(apt.text().contains("nothing will be restarted"), "{}", apt.text());
+    wait_until("the unit that acts gave up", SOON, || {
+        Ok(machine.journal()?.contains("nothing was done").then_some(()))
+    })?;
+    refuses(&machine, &[path])?;
+    assert_eq!(machine.unit("probed.service")?, started);
+    ensure!(!machine.waiting().is_empty(), "the transaction is forgotten");
+
+    let starts = machine.starts("probed.service")?;
+    bed.shell(&format!("rm {path}"))?;
+    let apply = machine.reexec(&["apply", "--format", "json"])?.success()?;
+    is_restarted_once(&machine, "probed.service", starts)?;
+    assert_eq!(machine.last()?.owner("probed.service")?["proof"], "fresh", "{}", apt.text());
+    ensure!(!apply.stdout.is_empty());
+    machine.applied()?;
+    is_restarted_once(&machine, "probed.service", starts)?;
+    assert_eq!(machine.report()?.exit_code(), 0);
+    Ok(())
+}
+
+/// `policy check` and `apply` end with 2 and say these words.
+fn refuses(machine: &Machine, words: &[&str]) -> Result<()> {
+    for command in [&["policy", "check"][..], &["apply"]] {
+        let said = machine.reexec(command)?;
+        assert_eq!(said.code(), Some(2), "{said:?}");
+        for word in words {
+            ensure!(said.errors().contains(word), "no {word} in {}", said.errors());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn plain_dpkg_is_heard_through_its_trigger() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("dpkg", RESTART_PROBES, &["probed"])?;
+    let starts = machine.starts("probed.service")?;
+    machine.bed.shell("dpkg -i /srv/dist/libprobe1_2.0_amd64.deb >&2")?;
+    machine.applied()?;
+    is_restarted_once(&machine, "probed.service", starts)?;
+    let last = machine.last()?;
+    assert_eq!(last.owner("probed.service")?["proof"], "fresh");
+    let causes = &last.owner("probed.service")?["causes"];
+    assert_eq!((&causes[0]["path"], &causes[0]["method"]), (&LIBRARY.into(), &"renamed".into()), "{causes:#}");
+    assert_eq!(causes[0]["package"], "libprobe1");
+    Ok(())
+}
+
+#[test]
+fn a_library_that_is_purged_under_its_daemon_is_told_as_removed() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("purged", "  []\n", &["other"])?;
+    let before = machine.unit("other.service")?;
+    machine.bed.shell("DEBIAN_FRONTEND=noninteractive apt-get -qy purge libprobe1 >&2")?;
+    machine.applied()?;
+    let report = machine.report()?;
+    assert_eq!((report.exit_code(), report.owners()), (1, vec!["other.service"]));
+    let causes = report.causes_of("other.service");
+    let mut paths: Vec<&str> = causes.iter().filter_map(|cause| cause["path"].as_str()).collect();
+    paths.sort_unstable();
+    // apt takes the daemon away with its library.
+    assert_eq!(paths, [LIBRARY, DAEMON], "{causes:#?}");
+    ensure!(causes.iter().all(|cause| cause["method"] == "removed" && cause["current"].is_null()), "{causes:#?}");
+    assert_eq!(machine.unit("other.service")?, before);
+    Ok(())
+}
+
+#[test]
+fn its_own_upgrade_among_others_disturbs_nothing_and_purge_leaves_nothing() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("itself", RESTART_PROBES, &["probed"])?;
+    fs::copy(packed("0.1.0-2")?, machine.dist().join("reexec_2.deb"))?;
+    let starts = machine.starts("probed.service")?;
+    let both = ["/srv/dist/reexec_2.deb", "/srv/dist/libprobe1_2.0_amd64.deb"];
+    let apt = machine.bed.apt_install(&both)?.success()?;
+    let said = format!("{}{}", apt.text(), apt.errors());
+    ensure!(!said.contains("error") && !said.contains("could not"), "{said}");
+    assert_eq!(machine.bed.shell("dpkg-query -W -f '${Version}' reexec")?, "0.1.0-2");
+    assert_eq!(machine.audit()?, "");
+    machine.applied()?;
+    is_restarted_once(&machine, "probed.service", starts)?;
+    let last = machine.last()?;
+    assert_eq!(last.owner("probed.service")?["proof"], "fresh");
+    assert_eq!(machine.bed.systemctl_show("reexec-apply.path", "ActiveState")?, "active");
+    assert_eq!(machine.report()?.exit_code(), 0, "an old reexec runs");
+
+    machine.bed.shell("rm /etc/reexec/policy.d/10-test.yaml; apt-get -qy purge reexec >&2")?;
+    let left = "find / -xdev -iname '*reexec*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/tmp/*' \
+        -not -path '/var/cache/apt/*' -not -path '/run/systemd/*'; ls -d /run/reexec 2>/dev/null || true; \
+        systemctl list-units --all --no-legend 'reexec*'";
+    assert_eq!(machine.bed.shell(left)?, "");
+    assert_eq!(machine.unit("probed.service")?.state, "active");
+    Ok(())
+}
+
+#[test]
+fn the_unit_that_runs_the_upgrade_is_left_alone() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("upgrader", RESTART_PROBES, &["probed"])?;
+    let starts = machine.starts("probed.service")?;
+    let work = "apt-get -qy install /srv/dist/libprobe1_2.0_amd64.deb; echo $? >/run/apt-exit; sleep 900; true";
+    let run = [
+        "systemd-run",
+        "--unit=upgrader",
+        "-E",
+        "DEBIAN_FRONTEND=noninteractive",
+        "-E",
+        &format!("LD_PRELOAD={LIBRARY}"),
+    ];
+    let work = work.replace('$', "$$");
+    machine.bed.exec(&[&run[..], &["bash", "-c", &work]].concat())?.success()?;
+    let before = machine.unit("upgrader.service")?;
+    wait_until("the upgrade is over", SOON, || Ok(machine.outside("/run/apt-exit").exists().then_some(())))?;
+    machine.applied()?;
+
+    assert_eq!(machine.bed.shell("cat /run/apt-exit")?, "0");
+    let last = machine.last()?;
+    ensure!(skipped(&last, "upgrader.service")?.contains("the upgrade runs inside it"), "{:#}", last.0["owners"]);
+    assert_eq!(machine.unit("upgrader.service")?, before);
+    assert_eq!(last.owner("probed.service")?["proof"], "fresh");
+    is_restarted_once(&machine, "probed.service", starts)
+}
+
+#[test]
+fn the_hand_over_survives_a_libc_upgrade_that_re_executes_pid_1() -> Result<()> {
+    needs_bed!(BASE);
+    let repository = repacked(BASE, "+reexec1", &["libc6", "libc-bin"])?;
+    let rules = "  - { name: allowed, match: { unit: [nginx.service, redis-server.service] }, action: restart }\n";
+    let machine = Machine::with_repository("libc", rules, Some(&repository))?;
+    let units = ["nginx.service", "redis-server.service"];
+    let starts = units.map(|unit| machine.starts(unit));
+    let apt = machine.bed.apt_install(&["libc6", "libc-bin"])?.success()?;
+    machine.applied()?;
+    let last = machine.last()?;
+    for (unit, starts) in units.iter().zip(starts) {
+        is_restarted_once(&machine, unit, starts?)?;
+        assert_eq!(last.owner(unit)?["proof"], "fresh", "{}", apt.text());
+        ensure!(!machine.maps_deleted(unit, "libc.so")?, "{unit} maps the old");
+    }
+    ensure!(!machine.maps_deleted("init.scope", "libc.so")?, "PID 1 maps the old");
+    ensure!(machine.report()?.owner("ssh.service").is_ok(), "it is to be reported");
+    Ok(())
+}
+
+#[test]
+fn a_ladder_goes_on_where_a_reload_does_not_help() -> Result<()> {
+    needs_bed!(BASE);
+    let repository = repacked(BASE, "+reexec1", &LIBRARIES)?;
+    let rules = "  - { name: web, match: { unit: nginx.service }, action: [reload, restart] }\n";
+    let machine = Machine::with_repository("ladder", rules, Some(&repository))?;
+    let before = machine.unit("nginx.service")?;
+    machine.bed.apt_install(&["zlib1g"])?.success()?;
+    machine.applied()?;
+    let last = machine.last()?;
+    let (action, outcome, words) = step(&last, "nginx.service", 0)?;
+    assert_eq!((action, outcome), ("reload", "done"));
+    ensure!(words.contains("run an old file") || words.contains("finishing their work"), "{words}");
+    let (action, outcome, words) = step(&last, "nginx.service", 1)?;
+    assert_eq!((action, outcome), ("restart", "done"), "{words}");
+    assert_eq!(last.owner("nginx.service")?["proof"], "fresh");
+    let after = machine.unit("nginx.service")?;
+    ensure!(after.invocation != before.invocation && after.state == "active", "{after:?}");
+    ensure!(!machine.maps_deleted("nginx.service", "libz")?, "the old is mapped");
+    assert_eq!(last.exit_code(), 0);
+    Ok(())
+}
+
+#[test]
+fn wrong_arguments_closed_pipes_and_endless_input_end_as_they_should() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = Machine::boot("arguments", "  []\n")?;
+    for (arguments, code) in [
+        (&["hook", "nosuch"][..], 2),
+        (&["hook", "../dpkg"], 2),
+        (&["hook"], 2),
+        (&["hook", "dpkg", "--phase", "during"], 2),
+        (&["nosuch"], 2),
+        (&["report", "--format", "nosuch"], 2),
+        (&["--version"], 0),
+        (&["report"], 0),
+        (&["apply"], 0),
+    ] {
+        let said = machine.reexec(arguments)?;
+        assert_eq!(said.code(), Some(code), "{arguments:?}: {said:?}");
+        ensure!(code == 0 || said.errors().contains("reexec") || said.errors().contains("error:"), "{said:?}");
+    }
+    // A pipe whose reader has gone.
+    let closed = |command: &str| {
+        let script = format!("exec 3> >(true); wait $!; {command} >&3");
+        machine.bed.exec(&["bash", "-c", &script]).map(|said| said.code())
+    };
+    assert_eq!(closed("reexec report")?, Some(2));
+    assert_eq!(closed("reexec hook dpkg --phase post triggered /usr/lib </dev/null")?, Some(0));
+    let full = machine.bed.exec(&["sh", "-c", "reexec report >/dev/full"])?;
+    assert_eq!(full.code(), Some(2));
+    ensure!(full.errors().contains("could not be written"), "{}", full.errors());
+
+    for input in ["/dev/zero", "<(yes /usr/lib/x)", "<(exec sleep 300)"] {
+        let measure = format!(
+            "import os, resource, sys, time; t = time.time(); s = os.spawnvp(os.P_WAIT, 'reexec', \
+             ['reexec', 'hook', 'dpkg', '--phase', 'post']); \
+             print(s, int(time.time() - t), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+        );
+        let script = format!("exec python3 -c \"{measure}\" <{input}");
+        let said = machine.bed.shell(&script)?;
+        let numbers = said.lines().last().context("numbers")?;
+        let numbers: Vec<u64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        eprintln!("hook with {input}: exit {}, {} s, {} MiB", numbers[0], numbers[1], numbers[2]);
+        ensure!(numbers[0] == 0 && numbers[1] < 30 && numbers[2] < 300, "{input}: {said}");
+    }
+    Ok(())
+}
