@@ -445,6 +445,29 @@ fn a_killed_run_is_taken_up_again_and_repeats_nothing() -> Result<()> {
 }
 
 #[test]
+fn a_job_that_is_in_flight_when_its_run_is_killed_is_waited_for_and_not_queued_again() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("in-flight", RESTART_PROBES, &["probed"])?;
+    let slow = b"[Service]\nExecStartPre=/bin/sh -c 'touch /run/reached; sleep 6'\n";
+    machine.bed.write_file("/etc/systemd/system/probed.service.d/x.conf", slow)?;
+    machine.bed.shell("systemctl daemon-reload")?;
+    let starts = machine.starts("probed.service")?;
+    upgrade(&machine, 2)?;
+    wait_until("it is being restarted", SOON, || Ok(machine.outside("/run/reached").exists().then_some(())))?;
+    let main = machine.unit(APPLY)?.main_pid;
+    machine.bed.shell(&format!("kill -9 {main}"))?;
+
+    let apply = machine.reexec(&["apply", "--format", "json"])?;
+    ensure!(apply.code() == Some(0), "{apply:?}");
+    assert_eq!(machine.unit("probed.service")?.state, "active", "it did not wait for the job");
+    is_restarted_once(&machine, "probed.service", starts)?;
+    assert_eq!(machine.last()?.owner("probed.service")?["proof"], "fresh");
+    assert_eq!(machine.report()?.exit_code(), 0);
+    ensure!(machine.waiting().is_empty(), "it is pending still");
+    Ok(())
+}
+
+#[test]
 fn a_bad_policy_is_named_with_its_place_and_nothing_is_done_until_it_is_mended() -> Result<()> {
     needs_bed!(BASE);
     let machine = with_probes("bad-policy", RESTART_PROBES, &["probed"])?;
