@@ -7,6 +7,7 @@ use anyhow::{ensure, Context, Result};
 use rustix::fs::{flock, FlockOperation};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -317,4 +318,9 @@ pub fn packed(version: &str) -> Result<PathBuf> {
     run(&mut make, b"", BUILD)?.success()?;
     done.push(version.to_owned());
     Ok(deb)
+}
+
+/// Tells a time or a size that was measured, also of a test that passes.
+pub fn figure(text: &str) {
+    let _ = writeln!(std::io::stderr(), "figure: {text}");
 }

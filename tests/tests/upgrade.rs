@@ -3,7 +3,7 @@
 
 use anyhow::{ensure, Context, Result};
 use reexec_tests::debian::{daemon, library, library_bytes, Package, DAEMON, LIBRARY};
-use reexec_tests::machine::{packed, Machine, Report, APPLY, BASE, POLICY};
+use reexec_tests::machine::{figure, packed, Machine, Report, APPLY, BASE, POLICY};
 use reexec_tests::needs_bed;
 use reexec_tests::packages::repacked;
 use reexec_tests::run::wait_until;
@@ -88,7 +88,7 @@ fn an_upgrade_restarts_what_the_policy_allows_once_and_names_exactly_the_rest() 
     ensure!(apt.text().contains("reexec: 3 packages with"), "{}", apt.text());
     let ended = Instant::now();
     machine.applied_within(Duration::from_secs(20))?;
-    eprintln!("apply: {:?} after apt's end", ended.elapsed());
+    figure(&format!("apply: {:?} after apt's end", ended.elapsed()));
 
     let last = machine.last()?;
     for ((unit, before), starts) in allowed.iter().zip(before).zip(starts) {
@@ -166,7 +166,7 @@ fn the_same_versions_again_restart_nothing_and_apt_is_hardly_slower_with_the_hoo
 
     machine.bed.shell("chmod -x /usr/bin/reexec")?;
     let without = fastest(&machine, &command)?;
-    eprintln!("apt: {with:?} with the hook, {without:?} without");
+    figure(&format!("apt: {with:?} with the hook, {without:?} without"));
     ensure!(with.saturating_sub(without) < DELAY, "{with:?} with the hook, {without:?} without");
     Ok(())
 }
@@ -705,7 +705,7 @@ fn wrong_arguments_closed_pipes_and_endless_input_end_as_they_should() -> Result
         )
     };
     let said = machine.bed.shell(&(inputs.map(measure).concat() + "wait"))?;
-    eprintln!("hook with endless input, exit code, s and MiB: {}", said.replace('\n', ", "));
+    figure(&format!("hook with endless input, exit code, s and MiB: {}", said.replace('\n', ", ")));
     assert_eq!(said.lines().count(), inputs.len(), "{said}");
     for line in said.lines() {
         let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
