@@ -1,6 +1,8 @@
 //! What the scenarios share: the bed, packages for upgrades, victims, and the sources as text.
 
 pub mod bed;
+pub mod debian;
+pub mod machine;
 pub mod packages;
 pub mod place;
 pub mod run;

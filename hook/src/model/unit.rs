@@ -36,6 +36,12 @@ impl UnitFacts {
     pub fn is_active(&self) -> bool {
         matches!(self.active_state.as_str(), "active" | "reloading" | "refreshing")
     }
+
+    /// Whether a job is at work on it. Between two of systemd's own attempts there is none.
+    pub fn is_changing(&self) -> bool {
+        let changing = ["activating", "deactivating", "reloading", "refreshing"];
+        changing.contains(&self.active_state.as_str()) && self.sub_state != "auto-restart"
+    }
 }
 
 /// What must not be disturbed, as cgroup paths and unit names.

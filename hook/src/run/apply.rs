@@ -9,6 +9,7 @@ use crate::model::pending::{Memory, Pending};
 use crate::model::plan::{by_owner, proof_of, Action, StepReport, UnitStates};
 use crate::model::policy::{Policy, When};
 use crate::model::report::{OwnerRow, Proof, Report};
+use crate::model::unit::UnitFacts;
 use crate::model::verdict::Verdict;
 use crate::render::json;
 use crate::sys::{clock, host};
@@ -144,10 +145,14 @@ impl Round<'_> {
     fn run(&self, pending: &[Pending]) -> Result<Run> {
         let callers: Vec<&str> = pending.iter().map(|one| one.caller.as_str()).collect();
         let protected = protect::protected(&self.desk.common.proc, &callers);
-        let mut report = look(self.desk, self.known)?;
-        let before = decide(&mut report, self.policy, &protected);
         let interrupted: Option<Begun> =
             self.desk.store.begun().filter(|begun: &Begun| begun.boot_id == self.desk.boot_id);
+        if let (Some(begun), Mode::Act) = (&interrupted, self.mode) {
+            let names: Vec<&str> = begun.units.iter().map(String::as_str).collect();
+            wait::until_settled(&names, self.policy.defaults.deadline);
+        }
+        let mut report = look(self.desk, self.known)?;
+        let before = decide(&mut report, self.policy, &protected);
         let acting: Vec<usize> =
             (0..report.owners.len()).filter(|&index| report.owners[index].decision.acts()).collect();
         if self.mode == Mode::DryRun || (acting.is_empty() && interrupted.is_none()) {
@@ -163,7 +168,7 @@ impl Round<'_> {
             .context("write down the plan")?;
         let after = self.climb(&mut rows, &acting, &before)?;
         if let Some(begun) = interrupted {
-            rows.extend(left_down(&begun, &rows));
+            rows.extend(taken_up(&begun, &rows));
         }
         let acted: Vec<&OwnerRow> = rows.iter().filter(|row| row.proof.is_some()).collect();
         let exit_code = exit_code(&acted);
@@ -224,20 +229,21 @@ impl Round<'_> {
     }
 }
 
-/// Units that a killed run was about to restart and that are not up now.
-fn left_down(begun: &Begun, rows: &[OwnerRow]) -> Vec<OwnerRow> {
+/// Units that a killed run was about to restart and that run no old file now: up again, or down.
+fn taken_up(begun: &Begun, rows: &[OwnerRow]) -> Vec<OwnerRow> {
     let names: Vec<&str> =
         begun.units.iter().map(String::as_str).filter(|name| rows.iter().all(|row| row.owner.name != *name)).collect();
-    let facts = units(&names);
-    let down = facts.iter().filter(|(_, unit)| !unit.is_active());
-    down.map(|(name, unit)| {
+    let row_of = |(name, unit): (&String, &UnitFacts)| {
         let mut row = OwnerRow::of_unit(name);
-        row.proof = Some(Proof::Down);
-        row.decision.skip =
-            Some(format!("a run that was killed acted on it; it is {} ({})", unit.active_state, unit.result));
+        let (proof, words) = match unit.is_active() {
+            true => (Proof::Fresh, "nothing of it runs an old file".to_owned()),
+            false => (Proof::Down, format!("it is {} ({})", unit.active_state, unit.result)),
+        };
+        row.proof = Some(proof);
+        row.decision.skip = Some(format!("a run that was killed acted on it; {words}"));
         row
-    })
-    .collect()
+    };
+    units(&names).iter().map(row_of).collect()
 }
 
 fn exit_code(acted: &[&OwnerRow]) -> u8 {

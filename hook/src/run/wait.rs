@@ -4,6 +4,7 @@ use super::desk::Desk;
 use super::report::{units, Units};
 use super::steps::PULSE;
 use crate::model::policy::print_duration;
+use crate::model::unit::UnitFacts;
 use crate::sys::plugin::Busy;
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,14 @@ pub fn settle(names: &[&str], at_once: &Units, settle: Duration) {
         if units(&up).values().all(|unit| !unit.is_active()) {
             return;
         }
+    }
+}
+
+/// Waits until what was queued for these units before we came has ended.
+pub fn until_settled(names: &[&str], deadline: Duration) {
+    let end = Instant::now() + deadline;
+    while Instant::now() < end && units(names).values().any(UnitFacts::is_changing) {
+        std::thread::sleep(PULSE);
     }
 }
 
