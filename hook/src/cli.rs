@@ -21,6 +21,14 @@ pub enum Command {
     Report(Common),
     /// What apply would do, and by which rule
     Plan(Common),
+    /// The evidence, the verdict and the rule for a pid, a unit or a path
+    Explain {
+        /// A pid, a unit's name or an absolute path
+        what: OsString,
+        /// What to look at and how to tell.
+        #[command(flatten)]
+        common: Common,
+    },
     /// Do what the policy says, and prove it
     Apply {
         /// Wait until packages have not been changed for a while, then act on what triggers said

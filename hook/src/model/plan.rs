@@ -114,6 +114,18 @@ impl Group<'_> {
         }
     }
 
+    /// The rules before the deciding one, and why each of them does not decide.
+    pub fn passed_rules(&self, policy: &Policy, unit: Option<&UnitFacts>) -> Vec<String> {
+        let facts = self.facts();
+        let subject = self.subject(unit, &facts);
+        let decision = policy.decide(&subject);
+        decision
+            .why_not
+            .iter()
+            .map(|passed| format!("\"{}\": {}", passed.rule.name, passed.why.explain(&subject)))
+            .collect()
+    }
+
     fn forbidden(&self, ladder: &[Action], unit: Option<&UnitFacts>, protected: &Protected) -> Option<String> {
         let is_manager = matches!(self.owner.kind, OwnerKind::Init | OwnerKind::UserManager);
         let fits = |action: &Action| match action {

@@ -1,7 +1,8 @@
 //! `apply`: does what the policy says, step by step, and looks again after each.
 
 use super::desk::{Desk, Known};
-use super::report::{decide, look, units, Units};
+use super::look::look;
+use super::report::{decide, units, Units};
 use super::{protect, steps, wait};
 use crate::model::claim::Claim;
 use crate::model::pending::{Memory, Pending};

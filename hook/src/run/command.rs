@@ -2,7 +2,7 @@
 
 use super::apply::{self, Mode, Moment};
 use super::desk::Desk;
-use super::{doctor, hook, policy, report};
+use super::{doctor, explain, hook, policy, report};
 use crate::cli::{Color, Command, Common, Format};
 use crate::model::report::Report;
 use crate::render::json;
@@ -47,6 +47,9 @@ pub fn run(command: &Command) -> Answer {
     let answer = match command {
         Command::Report(common) => look(common, Asked::Report),
         Command::Plan(common) => look(common, Asked::Plan),
+        Command::Explain { what, common } => {
+            explain::explain(&Desk::open(common), what).map(|(text, code)| Answer { text, code, ..Answer::default() })
+        }
         Command::Apply { after_transaction, inline, dry_run, common } => {
             let moment = match (after_transaction, inline) {
                 (true, _) => Moment::AfterTransaction,

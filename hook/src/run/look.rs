@@ -1,0 +1,141 @@
+//! One look at the machine: the scan, what the package databases add, the verdicts.
+
+use super::desk::{Desk, Known};
+use crate::model::judge::{judge_process, method_of, Standing, VerdictOf};
+use crate::model::pending::Lineage;
+use crate::model::report::{GapRow, Reboot, Replacement, Report, Summary, TransactionRow};
+use crate::model::verdict::{CauseKind, Content, Method, Verdict};
+use crate::run::scan::{scan, Extent, Question, Seen};
+use crate::run::{claims, packages};
+use crate::sys::{clock, host};
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What was seen, and what is said of each process.
+#[derive(Debug)]
+pub struct Looked {
+    /// When the look began, in nanoseconds since 1970.
+    pub started: i128,
+    /// Files and processes.
+    pub seen: Seen,
+    /// Verdicts, in the order of the candidates.
+    pub verdicts: Vec<VerdictOf>,
+    /// Which processes were asked for.
+    pub extent: Extent,
+    /// What could not be asked of the package databases.
+    pub faults: Vec<String>,
+    /// Number of claimed files.
+    pub claimed: usize,
+}
+
+/// Looks at the machine and judges; says nothing yet of what to do.
+pub fn look(desk: &Desk<'_>, known: &Known) -> Result<Report> {
+    let extent = match desk.common.all {
+        true => Extent::All,
+        false => Extent::Noteworthy,
+    };
+    Ok(machine(desk, known, extent)?.report(desk, known))
+}
+
+/// Looks and judges.
+pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked> {
+    let started = clock::now();
+    let common = desk.common;
+    let index = Arc::new(claims::index(&known.now, &known.earlier, &common.root)?);
+    let mut seen = scan(&Question { proc: common.proc.clone(), extent, claims: Arc::clone(&index), uid: host::uid() })?;
+    trace(&mut seen, known);
+    let mut faults = desk.plugin_faults.clone();
+    faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));
+    let verdicts = seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
+    Ok(Looked { started, seen, verdicts, extent, faults, claimed: index.len() })
+}
+
+impl Looked {
+    /// As a report without decisions.
+    pub fn report(self, desk: &Desk<'_>, known: &Known) -> Report {
+        let mut report = assemble(&self.seen, self.verdicts, self.extent, self.started);
+        let gap = |what: &str, why: &String| GapRow { what: what.to_owned(), why: why.clone() };
+        report.gaps.extend(self.faults.iter().map(|why| gap("package database", why)));
+        report.gaps.extend(known.gaps.iter().map(|why| gap("trigger", why)));
+        let told = !known.packages.is_empty() || !known.managers.is_empty();
+        report.transaction = told.then(|| TransactionRow {
+            manager: known.managers.join(", "),
+            root: desk.common.root.clone(),
+            packages: known.packages.clone(),
+            files: self.claimed,
+        });
+        report
+    }
+}
+
+/// Where a snapshot knows which file followed on the mapped one, that one tells how it was replaced.
+fn trace(seen: &mut Seen, known: &Known) {
+    let lineage = Lineage::of(&known.snapshots);
+    for file in &mut seen.files {
+        let (Standing::Replaced { .. }, Some(old)) = (&file.standing, file.sighting.mapped.found()) else { continue };
+        if let Some(next) = lineage.successor(file.sighting.path(), old) {
+            file.recorded = Some(method_of(Some(old), next, file.sighting.keeps_death).method)
+                .filter(|method| *method != Method::Unknown);
+        }
+    }
+}
+
+fn assemble(seen: &Seen, verdicts: Vec<VerdictOf>, extent: Extent, started: i128) -> Report {
+    let count = |verdict| verdicts.iter().filter(|row| row.verdict == verdict).count();
+    let summary = Summary {
+        scanned: seen.scanned,
+        stale: count(Verdict::Stale),
+        tainted: count(Verdict::Tainted),
+        unknown: count(Verdict::Unknown),
+        identical: seen
+            .files
+            .iter()
+            .filter(|file| matches!(file.standing, Standing::Replaced { .. }) && file.content == Content::Same)
+            .count(),
+        millis: u64::try_from((clock::now() - started) / 1_000_000).unwrap_or(0),
+    };
+    let mut processes: Vec<VerdictOf> =
+        verdicts.into_iter().filter(|row| extent == Extent::All || row.verdict != Verdict::Fresh).collect();
+    if extent == Extent::Noteworthy {
+        for process in &mut processes {
+            process.causes.retain(|cause| cause.kind != CauseKind::Data || cause.method == Method::Overwritten);
+        }
+    }
+    processes.sort_by(|a, b| b.verdict.cmp(&a.verdict).then(a.process.key.cmp(&b.process.key)));
+    Report {
+        time: started,
+        kernel: host::kernel(),
+        boot_id: host::boot_id(),
+        transaction: None,
+        replacements: replacements(&processes),
+        processes,
+        owners: Vec::new(),
+        gaps: closed(seen),
+        reboot: Reboot::default(),
+        summary,
+    }
+}
+
+fn replacements(processes: &[VerdictOf]) -> Vec<Replacement> {
+    let mut rows: BTreeMap<&std::path::Path, Replacement> = BTreeMap::new();
+    for cause in processes.iter().flat_map(|process| &process.causes) {
+        rows.entry(&cause.path).or_insert_with(|| {
+            let (path, package, evidence) = (cause.path.clone(), cause.package.clone(), cause.evidence.clone());
+            Replacement { path, package, method: cause.method, content: cause.content, evidence }
+        });
+    }
+    rows.into_values().collect()
+}
+
+fn closed(seen: &Seen) -> Vec<GapRow> {
+    match seen.closed {
+        0 => Vec::new(),
+        closed => {
+            vec![GapRow {
+                what: "processes of other users".to_owned(),
+                why: format!("{closed} of them may only be looked at by root"),
+            }]
+        }
+    }
+}
