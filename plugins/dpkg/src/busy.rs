@@ -1,10 +1,9 @@
 //! Is dpkg or apt at work, or was it stopped half-way?
 
 use crate::database::{full_name, updates, Database};
-use crate::folders::Folders;
-use crate::lines::shown;
 use crate::status::Status;
 use reexec_plugin_abi::rust::{Sink, State};
+use reexec_plugin_paths::{shown, Folders};
 use rustix::process::{fcntl_getlk, Flock, FlockType};
 use std::collections::BTreeMap;
 use std::fs::File;

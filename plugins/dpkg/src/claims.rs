@@ -1,11 +1,10 @@
 //! From a trigger, or from names of packages, to the exact files.
 
 use crate::database::{files, full_name, unread, Database, Diversions, ListName};
-use crate::folders::Folders;
-use crate::lines::shown;
 use crate::status::{Package, Status};
 use crate::trigger::{parse, triggered, Change};
 use reexec_plugin_abi::rust::{Sink, Trigger};
+use reexec_plugin_paths::{shown, Folders};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;

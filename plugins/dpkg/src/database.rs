@@ -1,8 +1,7 @@
 //! The files below `/var/lib/dpkg`.
 
-use crate::folders::Folders;
-use crate::lines::{lines, shown, split_path};
 use crate::status::{Package, Status};
+use reexec_plugin_paths::{lines, shown, split_path, Folders};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;

@@ -7,8 +7,6 @@
 mod busy;
 mod claims;
 mod database;
-mod folders;
-mod lines;
 mod owners;
 mod status;
 mod trigger;

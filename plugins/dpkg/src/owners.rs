@@ -1,11 +1,10 @@
 //! Which package owns a path, without asking `dpkg -S`: one pass over all lists.
 
 use crate::database::{unread, Database, ListName};
-use crate::folders::Folders;
-use crate::lines::{lines, split_path};
 use crate::status::Status;
 use reexec_plugin_abi::rust::{Owner, Sink};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use reexec_plugin_paths::{lines, split_path, Folders, Names};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Hexadecimal digits of an MD5 digest.
@@ -58,40 +57,6 @@ struct Search<'a> {
     found: HashMap<usize, Found>,
     /// Entries with a name that is looked for, in another folder; a link may make the two one.
     elsewhere: Vec<Elsewhere>,
-}
-
-/// A set of names that says no quickly.
-#[derive(Debug)]
-struct Names {
-    all: HashSet<Vec<u8>>,
-    /// One bit for each value of `Names::bit`.
-    bits: Vec<u64>,
-}
-
-impl Names {
-    fn new() -> Names {
-        Names { all: HashSet::new(), bits: vec![0; 1 << 10] }
-    }
-
-    /// A number of 16 bits, from the length and the last bytes: names differ most at their ends.
-    fn bit(name: &[u8]) -> usize {
-        let mut last = [0; 8];
-        let tail = &name[name.len().saturating_sub(8)..];
-        last[..tail.len()].copy_from_slice(tail);
-        let mixed = (u64::from_le_bytes(last) ^ (name.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 48) as usize
-    }
-
-    fn insert(&mut self, name: &[u8]) {
-        let bit = Names::bit(name);
-        self.bits[bit / 64] |= 1 << (bit % 64);
-        self.all.insert(name.to_vec());
-    }
-
-    fn contains(&self, name: &[u8]) -> bool {
-        let bit = Names::bit(name);
-        self.bits[bit / 64] & (1 << (bit % 64)) != 0 && self.all.contains(name)
-    }
 }
 
 /// An entry that may turn out to be a path of the question once links are followed.

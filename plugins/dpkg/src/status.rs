@@ -1,6 +1,6 @@
 //! The text of `status`: what dpkg knows of each package.
 
-use crate::lines::lines;
+use reexec_plugin_paths::lines;
 use std::collections::HashMap;
 
 /// One package and architecture.
@@ -93,7 +93,7 @@ impl<'a> Status<'a> {
 }
 
 /// Takes lines up to an empty one.
-fn next_stanza<'a>(all: &mut crate::lines::Lines<'a>) -> Package<'a> {
+fn next_stanza<'a>(all: &mut reexec_plugin_paths::Lines<'a>) -> Package<'a> {
     let mut package = Package::default();
     while let Some(line) = all.next() {
         if line.is_empty() {

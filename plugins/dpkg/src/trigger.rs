@@ -1,7 +1,7 @@
 //! What apt and dpkg say when they call the hook: text in, changes and paths out. Pure.
 
 use crate::database::is_name;
-use crate::lines::{lines, shown};
+use reexec_plugin_paths::{lines, shown};
 use std::collections::HashMap;
 
 /// Longest line: a path of `PATH_MAX` with a package's name and two versions before it.
@@ -90,7 +90,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// `key=value` lines up to an empty one.
-    fn configuration(&mut self, all: &mut crate::lines::Lines<'a>) {
+    fn configuration(&mut self, all: &mut reexec_plugin_paths::Lines<'a>) {
         for line in all {
             if line.is_empty() {
                 return;
