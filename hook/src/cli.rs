@@ -18,7 +18,14 @@ pub struct Cli {
 pub enum Command {
     /// Who runs old files now (read-only)
     #[command(visible_alias = "needs-restart")]
-    Report(Common),
+    Report {
+        /// Print the JSON Schema of the answer, and look at nothing
+        #[arg(long, exclusive = true)]
+        schema: bool,
+        /// What to look at and how to tell.
+        #[command(flatten)]
+        common: Common,
+    },
     /// What apply would do, and by which rule
     Plan(Common),
     /// The evidence, the verdict and the rule for a pid, a unit or a path
@@ -54,6 +61,18 @@ pub enum Command {
         /// Folder that holds the system
         #[arg(long, value_name = "DIR", default_value = "/", global = true)]
         root: PathBuf,
+    },
+    /// Past runs: what was stale, what was done, what was proven
+    History {
+        /// Only the last one, in full
+        #[arg(long)]
+        last: bool,
+        /// How many of them
+        #[arg(short = 'n', long, value_name = "NUMBER", default_value = "20", conflicts_with = "last")]
+        number: usize,
+        /// What to look at and how to tell.
+        #[command(flatten)]
+        common: Common,
     },
     /// Is everything wired, and does it work?
     Doctor(Common),
@@ -129,8 +148,23 @@ pub enum Phase {
 pub enum Format {
     /// For people.
     Text,
-    /// For machines: one object, described in reexec(1).
+    /// For machines: one object, described by `reexec report --schema`.
     Json,
+    /// The batch lines of `needrestart -b`.
+    Needrestart,
+    /// What `needrestart -p` prints, with a Nagios plugin's exit code.
+    Nagios,
+    /// For Prometheus.
+    Openmetrics,
+    /// What `dnf needs-restarting` prints: one line a process; exit code 1 if there is one.
+    #[value(name = "dnf")]
+    Processes,
+    /// The same with `--services`: one line a service.
+    #[value(name = "dnf-services")]
+    Services,
+    /// The same with `--reboothint`: exit code 1 if a reboot is needed.
+    #[value(name = "dnf-reboothint")]
+    RebootHint,
 }
 
 /// Where mappings are read from.

@@ -8,4 +8,5 @@ pub mod place;
 pub mod run;
 pub mod skip;
 pub mod source;
+pub mod tools;
 pub mod victim;

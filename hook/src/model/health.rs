@@ -1,17 +1,19 @@
 //! What `doctor` looks at, and what it says.
 
+use super::verdict::words;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// How one check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Health {
-    /// As it should be.
-    Good,
-    /// Not there, and things work without it, only less well.
-    Less,
-    /// Broken or missing.
-    Bad,
+words! {
+    /// How one check ended.
+    Health {
+        /// As it should be.
+        Good = "good",
+        /// Not there, and things work without it, only less well.
+        Less = "less",
+        /// Broken or missing.
+        Bad = "bad",
+    }
 }
 
 /// One line of the answer.

@@ -5,6 +5,7 @@
 pub mod claim;
 pub mod file;
 pub mod health;
+pub mod history;
 pub mod judge;
 pub mod mapping;
 pub mod owner;
@@ -12,6 +13,7 @@ pub mod pending;
 pub mod plan;
 pub mod policy;
 pub mod process;
+pub mod reboot;
 pub mod report;
 pub mod script;
 pub mod text;

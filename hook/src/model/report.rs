@@ -5,6 +5,7 @@ use super::file::Stamp;
 use super::judge::VerdictOf;
 use super::owner::Owner;
 use super::plan::{Decision, StepReport};
+use super::reboot::Reboot;
 use super::verdict::{words, Cause, Content, Method, Verdict};
 use std::path::PathBuf;
 
@@ -110,13 +111,6 @@ impl OwnerRow {
             proof: None,
         }
     }
-}
-
-/// Reasons to reboot.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reboot {
-    /// In words; none: no reboot is needed.
-    pub reasons: Vec<String>,
 }
 
 /// Counts.

@@ -1,8 +1,10 @@
 //! The report as one JSON object; the field names are the contract of the design, section 5.
 
 use crate::model::file::FileId;
+use crate::model::health::{Check, Health};
 use crate::model::judge::VerdictOf;
 use crate::model::owner::Owner;
+use crate::model::reboot::Reboot;
 use crate::model::report::{OwnerRow, Replacement, Report, TransactionRow};
 use crate::model::text::{escape, escape_path};
 use crate::model::time::rfc3339;
@@ -11,6 +13,9 @@ use serde_json::{json, Value};
 
 /// Version of the form; it goes up when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
+
+/// The form, described for machines.
+pub const SCHEMA_TEXT: &str = include_str!("../../share/report.schema.json");
 
 /// Prints the report.
 pub fn render(report: &Report, exit_code: u8) -> String {
@@ -32,7 +37,7 @@ pub fn value(report: &Report, exit_code: u8) -> Value {
         "processes": report.processes.iter().map(process).collect::<Vec<_>>(),
         "owners": report.owners.iter().map(owner_row).collect::<Vec<_>>(),
         "gaps": report.gaps.iter().map(|gap| json!({ "what": gap.what, "why": gap.why })).collect::<Vec<_>>(),
-        "reboot": { "needed": !report.reboot.reasons.is_empty(), "reasons": report.reboot.reasons },
+        "reboot": reboot(&report.reboot),
         "summary": {
             "scanned": summary.scanned,
             "stale": summary.stale,
@@ -43,6 +48,40 @@ pub fn value(report: &Report, exit_code: u8) -> Value {
         },
         "verdict": report.overall().word(),
         "exit_code": exit_code,
+    })
+}
+
+/// What the doctor found.
+pub fn doctor(checks: &[Check]) -> String {
+    let row = |check: &Check| {
+        let mend = (!check.mend.is_empty()).then_some(check.mend.as_str());
+        json!({ "what": check.what, "health": check.health.word(), "found": escape(check.found.as_bytes()), "mend": mend })
+    };
+    let bad = checks.iter().any(|check| check.health == Health::Bad);
+    let checks: Vec<Value> = checks.iter().map(row).collect();
+    format!("{}\n", json!({ "schema": SCHEMA, "checks": checks, "exit_code": u8::from(bad) }))
+}
+
+fn reboot(reboot: &Reboot) -> Value {
+    let (kernel, microcode) = (&reboot.kernel, &reboot.microcode);
+    let why = |why: &str| (!why.is_empty()).then(|| why.to_owned());
+    json!({
+        "needed": !reboot.reasons.is_empty(),
+        "reasons": reboot.reasons,
+        "packages": reboot.packages,
+        "soft": reboot.soft,
+        "kernel": {
+            "running": escape(kernel.running.as_bytes()),
+            "expected": kernel.expected.as_deref().map(|release| escape(release.as_bytes())),
+            "status": kernel.status.word(),
+            "why": why(&kernel.why),
+        },
+        "microcode": {
+            "current": microcode.current.map(|revision| microcode.print(revision)),
+            "available": microcode.available.map(|revision| microcode.print(revision)),
+            "status": microcode.status.word(),
+            "why": why(&microcode.why),
+        },
     })
 }
 

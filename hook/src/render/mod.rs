@@ -1,4 +1,9 @@
 //! A report in the form that was asked for. Nothing is looked up here.
 
+pub mod history;
 pub mod json;
+pub mod needrestart;
+pub mod openmetrics;
+pub mod restarting;
+pub mod style;
 pub mod text;

@@ -7,18 +7,9 @@ use crate::model::plan::Action;
 use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::text::{escape, escape_path};
 use crate::model::verdict::{Cause, CauseKind, Method, Verdict};
+pub use crate::render::style::Style;
+use crate::render::style::INDENT;
 use std::fmt::Write as _;
-
-/// How to write.
-#[derive(Debug, Clone, Copy)]
-pub struct Style {
-    /// Columns there are.
-    pub columns: usize,
-    /// Whether to use colours.
-    pub color: bool,
-    /// Whether to say on what evidence.
-    pub verbose: bool,
-}
 
 /// Which command asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,43 +22,75 @@ pub enum Asked {
     Apply,
 }
 
-const RED: &str = "31";
-const YELLOW: &str = "33";
-const GREEN: &str = "32";
-const BOLD: &str = "1";
-const FAINT: &str = "2";
-
-impl Style {
-    fn paint(&self, code: &str, text: &str) -> String {
-        match self.color {
-            true => format!("\x1b[{code}m{text}\x1b[0m"),
-            false => text.to_owned(),
-        }
-    }
-}
+/// Processes of one owner that are named without `--verbose`.
+const MOST_NAMED: usize = 20;
 
 /// The whole report.
 pub fn render(report: &Report, asked: Asked, style: &Style) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "{}", style.paint(BOLD, &headline(report)));
+    style.paragraph(&mut out, "", &headline(report));
+    if style.color {
+        out = format!("{}\n", style.bold(out.trim_end()));
+    }
     for row in report.owners.iter().filter(|row| asked != Asked::Report || row.decision.ladder != [Action::Ignore]) {
         out.push('\n');
-        owner(&mut out, report, row, asked, style);
+        out.push_str(&owner(report, row, asked, style));
     }
     unknown(&mut out, report, style);
     fresh(&mut out, report, style);
     for gap in &report.gaps {
-        let _ = writeln!(out, "\nnot looked at: {}: {}", escape(gap.what.as_bytes()), escape(gap.why.as_bytes()));
+        out.push('\n');
+        let words = format!("{}: {}", escape(gap.what.as_bytes()), escape(gap.why.as_bytes()));
+        style.paragraph(&mut out, "not looked at: ", &words);
     }
-    if let Some(next) = next_step(report, asked) {
-        let _ = writeln!(out, "\n{next}");
+    reboot(&mut out, report, style);
+    for (index, (command, why)) in next_steps(report, asked).iter().enumerate() {
+        out.push_str(if index == 0 { "\n" } else { "" });
+        let first = if index == 0 { "Next: " } else { "  or: " };
+        let whole = format!("{first}{command}    ({why})");
+        match whole.chars().count() <= style.columns {
+            true => {
+                let _ = writeln!(out, "{first}{}    ({why})", style.bold(command));
+            }
+            false => {
+                let _ = writeln!(out, "{first}{}", style.bold(command));
+                style.paragraph(&mut out, "      ", &format!("({why})"));
+            }
+        }
     }
     out
+}
+
+fn reboot(out: &mut String, report: &Report, style: &Style) {
+    let reboot = &report.reboot;
+    if reboot.reasons.is_empty() {
+        return;
+    }
+    let name = if reboot.soft { "soft reboot needed" } else { "reboot needed" };
+    let _ = writeln!(out, "\n{}", style.note(name));
+    for reason in &reboot.reasons {
+        style.paragraph(out, INDENT, &escape(reason.as_bytes()));
+    }
 }
 
 /// The report in one line, for the hook's output.
 pub fn one_line(report: &Report) -> String {
     headline(report)
+}
+
+/// What could not be looked at, in one line; empty where there is nothing of it.
+pub fn unlooked(report: &Report) -> String {
+    let gaps = report.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why));
+    let unknown = report.processes.iter().filter(|row| row.verdict == Verdict::Unknown);
+    let processes = unknown.map(|row| {
+        let why = row.gap.as_deref().unwrap_or("unknown");
+        format!("pid {} {}: {why}", row.process.key.pid, escape(&row.process.comm))
+    });
+    let all: Vec<String> = gaps.chain(processes).map(|what| escape(what.as_bytes())).collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!("not looked at: {}", all.join("; ")),
+    }
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
@@ -126,47 +149,44 @@ pub fn name_of(owner: &Owner) -> String {
     }
 }
 
-fn owner(out: &mut String, report: &Report, row: &OwnerRow, asked: Asked, style: &Style) {
-    let color = match (row.proof, row.verdict) {
-        (Some(Proof::Fresh), _) => GREEN,
-        (_, Verdict::Tainted) => RED,
-        _ => YELLOW,
+/// One owner: its name, what will be or was done, its processes and the old files.
+pub fn owner(report: &Report, row: &OwnerRow, asked: Asked, style: &Style) -> String {
+    let mut out = String::new();
+    let name = match (row.proof, row.verdict) {
+        (Some(Proof::Fresh), _) => style.good(&name_of(&row.owner)),
+        (_, Verdict::Tainted) => style.bad(&name_of(&row.owner)),
+        _ => style.note(&name_of(&row.owner)),
     };
-    let name = style.paint(color, &name_of(&row.owner));
-    let verdict = match row.verdict {
-        Verdict::Tainted => "  tainted",
-        _ => "",
-    };
-    let _ = writeln!(out, "{name}{verdict}  {}", fate(row, asked));
+    let tainted = if row.verdict == Verdict::Tainted { "  tainted" } else { "" };
+    // Colours have no width: the line is broken as if there were none.
+    let plain = format!("{}{tainted}  ", name_of(&row.owner));
+    let mut first = String::new();
+    style.paragraph(&mut first, &plain, &fate(row, asked));
+    out.push_str(&first.replacen(&name_of(&row.owner), &name, 1));
     if style.verbose && !row.decision.rule.is_empty() {
-        let _ = writeln!(out, "    rule \"{}\"{}", row.decision.rule, source(row));
+        style.paragraph(&mut out, INDENT, &format!("rule \"{}\"{}", row.decision.rule, source(row)));
     }
     for step in &row.steps {
-        let line = format!(
-            "    {} {} after {}: {}",
-            step.action,
-            step.outcome,
-            millis(step.millis),
-            escape(step.message.as_bytes())
-        );
-        let _ = writeln!(out, "{line}");
+        let message = escape(step.message.as_bytes());
+        let words = format!("{} {} after {}: {message}", step.action, step.outcome, millis(step.millis));
+        style.paragraph(&mut out, INDENT, &words);
     }
-    let members: Vec<_> = report
+    let members = report
         .processes
         .iter()
-        .filter(|process| process.process.owner == row.owner && process.verdict >= Verdict::Stale)
-        .collect();
-    let names: Vec<String> = members
-        .iter()
-        .map(|process| format!("{} {}", process.process.key.pid, escape(&process.process.comm)))
-        .collect();
-    if !names.is_empty() {
-        wrapped(out, &names, style.columns);
+        .filter(|process| process.process.owner == row.owner && process.verdict >= Verdict::Stale);
+    let mut names: Vec<String> =
+        members.map(|process| format!("{} {}", process.process.key.pid, escape(&process.process.comm))).collect();
+    if names.len() > MOST_NAMED && !style.verbose {
+        let rest = names.split_off(MOST_NAMED).len();
+        names.push(format!("and {rest} more (-v)"));
     }
+    style.wrap(&mut out, &names);
     let (code, data): (Vec<&Cause>, Vec<&Cause>) = row.causes.iter().partition(|cause| cause.kind != CauseKind::Data);
     for cause in code.into_iter().chain(data) {
-        cause_line(out, report, cause, style);
+        cause_line(&mut out, report, cause, style);
     }
+    out
 }
 
 fn source(row: &OwnerRow) -> String {
@@ -208,41 +228,30 @@ fn millis(number: u64) -> String {
     }
 }
 
-/// Items with commas, broken at the width.
-fn wrapped(out: &mut String, items: &[String], columns: usize) {
-    const INDENT: &str = "    ";
-    let mut line = INDENT.to_owned();
-    for (index, item) in items.iter().enumerate() {
-        let comma = if index + 1 < items.len() { "," } else { "" };
-        if line.len() > INDENT.len() && line.chars().count() + item.chars().count() + 2 > columns {
-            let _ = writeln!(out, "{line}");
-            line = INDENT.to_owned();
-        }
-        if line.len() > INDENT.len() {
-            line.push(' ');
-        }
-        let _ = write!(line, "{item}{comma}");
-    }
-    let _ = writeln!(out, "{line}");
-}
-
 fn cause_line(out: &mut String, report: &Report, cause: &Cause, style: &Style) {
+    const BELOW: &str = "               ";
     let path = escape_path(&cause.path);
     let mut how = method_words(cause);
     if let Some(package) = &cause.package {
         how = format!("{}, {how}", package_words(package, report));
     }
-    let first = format!("    {:10} {path}", cause.kind.word());
+    let first = format!("{INDENT}{:10} {path}", cause.kind.word());
+    let mut below = String::new();
     match first.chars().count() + how.chars().count() + 2 <= style.columns {
         true => {
-            let _ = writeln!(out, "{first}  {}", style.paint(FAINT, &how));
+            let _ = writeln!(out, "{first}  {}", style.faint(&how));
         }
         false => {
-            let _ = writeln!(out, "{first}\n               {}", style.paint(FAINT, &how));
+            let _ = writeln!(out, "{first}");
+            style.paragraph(&mut below, BELOW, &how);
         }
     }
     if style.verbose && !cause.evidence.is_empty() {
-        let _ = writeln!(out, "               {}", style.paint(FAINT, &cause.evidence));
+        style.paragraph(&mut below, BELOW, &cause.evidence);
+    }
+    for line in below.lines() {
+        let text = line.trim_start();
+        let _ = writeln!(out, "{}{}", &line[..line.len() - text.len()], style.faint(text));
     }
 }
 
@@ -270,15 +279,10 @@ fn package_words(name: &str, report: &Report) -> String {
 fn unknown(out: &mut String, report: &Report, style: &Style) {
     for row in report.processes.iter().filter(|row| row.verdict == Verdict::Unknown) {
         let process = &row.process;
-        let _ = writeln!(
-            out,
-            "\n{}  could not be told: {}",
-            style.paint(
-                FAINT,
-                &format!("pid {} {} ({})", process.key.pid, escape(&process.comm), name_of(&process.owner))
-            ),
-            row.gap.as_deref().unwrap_or("unknown")
-        );
+        let who = format!("pid {} {} ({})", process.key.pid, escape(&process.comm), name_of(&process.owner));
+        let why = format!("could not be told: {}", row.gap.as_deref().unwrap_or("unknown"));
+        out.push('\n');
+        style.paragraph(out, &format!("{who}  "), &why);
     }
 }
 
@@ -291,23 +295,47 @@ fn fresh(out: &mut String, report: &Report, style: &Style) {
         .collect();
     if !rows.is_empty() {
         let _ = writeln!(out, "\nfresh");
-        wrapped(out, &rows, style.columns);
+        style.wrap(out, &rows);
     }
 }
 
-fn next_step(report: &Report, asked: Asked) -> Option<String> {
-    let acting = report.owners.iter().filter(|row| row.decision.acts()).count();
-    let down = report.owners.iter().find(|row| row.proof == Some(Proof::Down));
-    match asked {
-        Asked::Report | Asked::Plan if acting > 0 => {
-            Some(format!("Next: reexec apply    (acts on {}, and proves it)", count(acting, "of them", "of them")))
+/// What to type next, and why; the most useful first.
+fn next_steps(report: &Report, asked: Asked) -> Vec<(String, String)> {
+    let mut steps = Vec::new();
+    let named =
+        |wanted: &dyn Fn(&&OwnerRow) -> bool| -> Vec<&OwnerRow> { report.owners.iter().filter(wanted).collect() };
+    if asked == Asked::Apply {
+        for row in named(&|row| row.proof == Some(Proof::Down)).iter().take(2) {
+            steps.push((format!("systemctl status {}", row.owner.name), "why it is down".to_owned()));
         }
-        Asked::Report | Asked::Plan if report.summary.stale + report.summary.tainted > 0 => {
-            Some("Next: say in /etc/reexec/policy.yaml what may be restarted, or restart it by hand".to_owned())
+        for row in named(&|row| matches!(row.proof, Some(Proof::StillStale | Proof::Unknown))).iter().take(1) {
+            steps.push((format!("reexec explain {}", row.owner.name), "why it is not proven".to_owned()));
         }
-        Asked::Apply => down.map(|row| format!("Next: systemctl status {}", row.owner.name)),
-        Asked::Report | Asked::Plan => None,
+    } else {
+        let acting = report.owners.iter().filter(|row| row.decision.acts()).count();
+        if acting > 0 {
+            let why = format!("acts on {}, and proves it", count(acting, "of them", "of them"));
+            steps.push(("reexec apply".to_owned(), why));
+        }
+        // What a rule leaves alone on purpose is not for a restart by hand either.
+        let is_open = |row: &&OwnerRow| {
+            row.owner.kind == OwnerKind::Service
+                && row.decision.ladder == [Action::Report]
+                && row.decision.rule == "default"
+        };
+        if let [first, rest @ ..] = named(&is_open).as_slice() {
+            let more = if rest.is_empty() { String::new() } else { format!(", and {} more like it", rest.len()) };
+            let why = format!("no rule says what to do about it{more}; see reexec-policy(5)");
+            steps.push((format!("systemctl restart {}", first.owner.name), why));
+        }
+        if steps.is_empty() && report.owners.iter().any(|row| row.owner.kind == OwnerKind::Session) {
+            steps.push(("logout".to_owned(), "sessions get the new files at the next login".to_owned()));
+        }
     }
+    if !report.reboot.reasons.is_empty() {
+        steps.push((report.reboot.command().to_owned(), "for the reasons above".to_owned()));
+    }
+    steps
 }
 
 /// What the doctor found, aligned.
@@ -315,15 +343,16 @@ pub fn doctor(checks: &[Check], style: &Style) -> String {
     let width = checks.iter().map(|check| check.what.chars().count()).max().unwrap_or(0);
     let mut out = String::new();
     for check in checks {
-        let (word, color) = match check.health {
-            Health::Good => ("ok  ", GREEN),
-            Health::Less => ("note", YELLOW),
-            Health::Bad => ("BAD ", RED),
+        let (word, painted) = match check.health {
+            Health::Good => ("ok  ", style.good("ok  ")),
+            Health::Less => ("note", style.note("note")),
+            Health::Bad => ("BAD ", style.bad("BAD ")),
         };
-        let _ =
-            writeln!(out, "{}  {:width$}  {}", style.paint(color, word), check.what, escape(check.found.as_bytes()));
+        let mut lines = String::new();
+        style.paragraph(&mut lines, &format!("{word}  {:width$}  ", check.what), &escape(check.found.as_bytes()));
+        let _ = write!(out, "{painted}{}", lines.strip_prefix(word).unwrap_or(&lines));
         if !check.mend.is_empty() {
-            let _ = writeln!(out, "      {:width$}  mend it: {}", "", check.mend);
+            let _ = writeln!(out, "      {:width$}  mend it: {}", "", style.bold(&check.mend));
         }
     }
     out

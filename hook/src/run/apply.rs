@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, Known};
 use super::look::look;
-use super::report::{decide, units, Units};
+use super::report::{decide, judge_reboot, units, Units};
 use super::{protect, steps, wait};
 use crate::model::claim::Claim;
 use crate::model::pending::{Memory, Pending};
@@ -157,6 +157,7 @@ impl Round<'_> {
             (0..report.owners.len()).filter(|&index| report.owners[index].decision.acts()).collect();
         if self.mode == Mode::DryRun || (acting.is_empty() && interrupted.is_none()) {
             let exit_code = 0;
+            judge_reboot(self.desk, &mut report);
             return Ok(Run { report: Some(report), exit_code });
         }
         let mut rows: Vec<OwnerRow> = std::mem::take(&mut report.owners);
@@ -174,6 +175,7 @@ impl Round<'_> {
         let exit_code = exit_code(&acted);
         let mut report = after.unwrap_or(report);
         report.owners = rows;
+        judge_reboot(self.desk, &mut report);
         self.desk.store.keep_report(&json::value(&report, exit_code), report.time).context("keep the report")?;
         Ok(Run { report: Some(report), exit_code })
     }

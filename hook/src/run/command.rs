@@ -2,12 +2,14 @@
 
 use super::apply::{self, Mode, Moment};
 use super::desk::Desk;
-use super::{doctor, explain, hook, policy, report};
+use super::{doctor, explain, history, hook, policy, report};
 use crate::cli::{Color, Command, Common, Format};
 use crate::model::report::Report;
-use crate::render::json;
 use crate::render::text::{self, Asked, Style};
-use crate::sys::host;
+use crate::render::{json, needrestart, openmetrics, restarting};
+use crate::sys::state::Store;
+use crate::sys::{host, procs};
+use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -45,11 +47,12 @@ pub fn run_hook(command: Command) -> Answer {
 /// Runs a command.
 pub fn run(command: &Command) -> Answer {
     let answer = match command {
-        Command::Report(common) => look(common, Asked::Report),
+        Command::Report { schema: true, .. } => Ok(Answer { text: json::SCHEMA_TEXT.to_owned(), ..Answer::default() }),
+        Command::Report { common, .. } => look(common, Asked::Report),
         Command::Plan(common) => look(common, Asked::Plan),
-        Command::Explain { what, common } => {
-            explain::explain(&Desk::open(common), what).map(|(text, code)| Answer { text, code, ..Answer::default() })
-        }
+        Command::Explain { what, common } => only(common, &[Format::Text, Format::Json])
+            .and_then(|()| explain::explain(&Desk::open(common), what))
+            .map(|(text, code)| Answer { text, code, ..Answer::default() }),
         Command::Apply { after_transaction, inline, dry_run, common } => {
             let moment = match (after_transaction, inline) {
                 (true, _) => Moment::AfterTransaction,
@@ -79,16 +82,39 @@ pub fn run(command: &Command) -> Answer {
         Command::Policy { command, root } => {
             policy::policy(command, root).map(|text| Answer { text, ..Answer::default() })
         }
-        Command::Doctor(common) => {
+        Command::History { last, number, common } => only(common, &[Format::Text, Format::Json])
+            .and_then(|()| history::history(&Store::below(&common.root), *last, *number, common, &style(common))),
+        Command::Doctor(common) => only(common, &[Format::Text, Format::Json]).map(|()| {
             let checks = doctor::doctor(&Desk::open(common));
-            Ok(Answer {
-                text: text::doctor(&checks, &style(common)),
-                code: doctor::exit_code(&checks),
-                ..Answer::default()
-            })
-        }
+            let text = match common.format {
+                Format::Json => json::doctor(&checks),
+                _ => text::doctor(&checks, &style(common)),
+            };
+            let text = if common.quiet { String::new() } else { text };
+            Answer { text, code: doctor::exit_code(&checks), ..Answer::default() }
+        }),
     };
-    answer.unwrap_or_else(|error| Answer { error: format!("{error:#}"), code: FAULT, ..Answer::default() })
+    answer.unwrap_or_else(|error| failed(&error, command))
+}
+
+/// Forms that are of reports alone mean nothing elsewhere.
+fn only(common: &Common, forms: &[Format]) -> anyhow::Result<()> {
+    anyhow::ensure!(forms.contains(&common.format), "this command answers in text or json");
+    Ok(())
+}
+
+/// For Nagios 2 is critical, and a plugin that writes nothing is broken.
+fn failed(error: &anyhow::Error, command: &Command) -> Answer {
+    let error = format!("{error:#}");
+    match command {
+        Command::Report { common, .. } | Command::Plan(common) | Command::Apply { common, .. }
+            if common.format == Format::Nagios =>
+        {
+            let (text, code) = needrestart::nagios_failed(&error);
+            Answer { text, error, code, next: None }
+        }
+        _ => Answer { error, code: FAULT, ..Answer::default() },
+    }
 }
 
 fn look(common: &Common, asked: Asked) -> anyhow::Result<Answer> {
@@ -98,7 +124,7 @@ fn look(common: &Common, asked: Asked) -> anyhow::Result<Answer> {
     }
     let report = report::report(&desk)?;
     let code = report.exit_code();
-    Ok(Answer { text: print(&report, code, asked, common), code, ..Answer::default() })
+    Ok(print(&report, code, asked, common))
 }
 
 fn act(common: &Common, moment: Moment, mode: Mode) -> anyhow::Result<Answer> {
@@ -108,18 +134,42 @@ fn act(common: &Common, moment: Moment, mode: Mode) -> anyhow::Result<Answer> {
         Mode::Act => Asked::Apply,
         Mode::DryRun => Asked::Plan,
     };
-    let text = run.report.map(|report| print(&report, run.exit_code, asked, common)).unwrap_or_default();
-    Ok(Answer { text, code: run.exit_code, ..Answer::default() })
+    Ok(match run.report {
+        Some(report) => print(&report, run.exit_code, asked, common),
+        None => Answer { code: run.exit_code, ..Answer::default() },
+    })
 }
 
-fn print(report: &Report, code: u8, asked: Asked, common: &Common) -> String {
-    if common.quiet {
-        return String::new();
+/// A report in the form that was asked for. Forms of other tools have their exit codes, and no place
+/// for what could not be looked at: that goes to standard error.
+fn print(report: &Report, code: u8, asked: Asked, common: &Common) -> Answer {
+    let (text, code) = match common.format {
+        Format::Json => (json::render(report, code), code),
+        Format::Text => (text::render(report, asked, &style(common)), code),
+        Format::Openmetrics => {
+            let last = Store::below(&common.root).last_run();
+            (openmetrics::render(report, last.as_ref()), code)
+        }
+        Format::Needrestart => (needrestart::batch(report), code),
+        Format::Nagios => needrestart::nagios(report),
+        Format::Processes => restarting::processes(report, &commands(report, common)),
+        Format::Services => restarting::services(report),
+        Format::RebootHint => restarting::reboot_hint(report),
+    };
+    let error = match common.format {
+        Format::Needrestart | Format::Processes | Format::Services => text::unlooked(report),
+        Format::Text | Format::Json | Format::Openmetrics | Format::Nagios | Format::RebootHint => String::new(),
+    };
+    match common.quiet {
+        true => Answer { code, ..Answer::default() },
+        false => Answer { text, error, code, next: None },
     }
-    match common.format {
-        Format::Json => json::render(report, code),
-        Format::Text => text::render(report, asked, &style(common)),
-    }
+}
+
+/// The command lines of the processes that are not fresh.
+fn commands(report: &Report, common: &Common) -> BTreeMap<i32, Vec<Vec<u8>>> {
+    let pids = report.processes.iter().map(|row| row.process.key.pid);
+    pids.filter_map(|pid| Some((pid, procs::open(&common.proc, pid).ok()?.arguments()))).collect()
 }
 
 fn style(common: &Common) -> Style {
@@ -128,5 +178,5 @@ fn style(common: &Common) -> Style {
         Color::Never => false,
         Color::Auto => host::output_is_terminal() && !host::no_color(),
     };
-    Style { columns: host::terminal_columns().unwrap_or(100), color, verbose: common.verbose }
+    Style { columns: host::terminal_columns().unwrap_or(80), color, verbose: common.verbose }
 }

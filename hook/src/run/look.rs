@@ -3,7 +3,8 @@
 use super::desk::{Desk, Known};
 use crate::model::judge::{judge_process, method_of, Standing, VerdictOf};
 use crate::model::pending::Lineage;
-use crate::model::report::{GapRow, Reboot, Replacement, Report, Summary, TransactionRow};
+use crate::model::reboot::Reboot;
+use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow};
 use crate::model::verdict::{CauseKind, Content, Method, Verdict};
 use crate::run::scan::{scan, Extent, Question, Seen};
 use crate::run::{claims, packages};

@@ -7,6 +7,7 @@ pub mod command;
 pub mod desk;
 pub mod doctor;
 pub mod explain;
+pub mod history;
 pub mod hook;
 pub mod look;
 pub mod packages;

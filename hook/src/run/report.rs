@@ -4,9 +4,11 @@ use super::desk::Desk;
 use super::look::look;
 use crate::model::plan::{by_owner, Decision};
 use crate::model::policy::Policy;
+use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, OwnerRow, Report};
 use crate::model::unit::{Protected, UnitFacts};
 use crate::run::protect;
+use crate::sys::boot;
 use crate::sys::systemd::{self, Systemd};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -25,6 +27,13 @@ pub fn decide_or_say(desk: &Desk<'_>, report: &mut Report) {
         Ok(loaded) => drop(decide(report, &loaded.policy, &protect::protected(&desk.common.proc, &[]))),
         Err(error) => report.gaps.push(GapRow { what: "policy".to_owned(), why: error.to_string() }),
     }
+    judge_reboot(desk, report);
+}
+
+/// Writes into the report whether to reboot, by what is known of its owners now.
+pub fn judge_reboot(desk: &Desk<'_>, report: &mut Report) {
+    let packages = report.transaction.as_ref().map_or(&[][..], |transaction| &transaction.packages);
+    report.reboot = Reboot::of(boot::facts(&desk.common.root, &desk.common.proc), &report.owners, packages);
 }
 
 /// Units that were asked about, by name.

@@ -1,5 +1,6 @@
 //! The only code that touches the machine. It decides nothing.
 
+pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod content;

@@ -3,6 +3,7 @@
 //! Every file is written whole beside its place and renamed over it, so that a reader or a crash
 //! never sees half of one.
 
+use crate::model::history::PastRun;
 use crate::model::pending::{Memory, Pending};
 use anyhow::{bail, Context, Result};
 use rustix::fs::{flock, FlockOperation, Mode, OFlags};
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 const MOST_READ: u64 = 256 << 20;
 /// Past runs that are kept.
 const MOST_RUNS: usize = 100;
+/// And the bytes that they may take.
+const MOST_HISTORY: u64 = 64 << 20;
 
 /// The folders of one system.
 #[derive(Debug, Clone)]
@@ -166,6 +169,38 @@ impl Store {
         self.clear(&[self.run.join("running.json")])
     }
 
+    /// The last run that acted; `None` where there was none, or its report cannot be read.
+    pub fn last_run(&self) -> Option<PastRun> {
+        read(&self.lib.join("last.json")).ok()
+    }
+
+    /// Its whole report, as it was written.
+    pub fn last_report(&self) -> Result<serde_json::Value> {
+        read(&self.lib.join("last.json"))
+    }
+
+    /// Past runs, newest first, and what cannot be read of them.
+    pub fn history(&self) -> Result<(Vec<PastRun>, Vec<String>)> {
+        let folder = self.lib.join("history");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
+            entries => entries.with_context(|| format!("read {}", folder.display()))?,
+        };
+        let mut paths: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .collect();
+        paths.sort();
+        let (mut runs, mut gaps) = (Vec::new(), Vec::new());
+        for path in paths.iter().rev() {
+            match read(path) {
+                Ok(run) => runs.push(run),
+                Err(error) => gaps.push(format!("{error:#}")),
+            }
+        }
+        Ok((runs, gaps))
+    }
+
     /// Keeps the report of a run that acted: as the last one, and among the past ones.
     pub fn keep_report(&self, report: &serde_json::Value, time: i128) -> Result<()> {
         let history = self.lib.join("history");
@@ -174,8 +209,15 @@ impl Store {
         write_whole(&self.lib.join("last.json"), report)?;
         let mut runs: Vec<PathBuf> = fs::read_dir(&history)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
         runs.sort();
-        let excess = runs.len().saturating_sub(MOST_RUNS);
-        self.clear(&runs[..excess])
+        let (mut kept, mut bytes) = (0, 0);
+        for path in runs.iter().rev() {
+            bytes += path.metadata().map_or(0, |data| data.len());
+            if kept == MOST_RUNS || (kept > 0 && bytes > MOST_HISTORY) {
+                break;
+            }
+            kept += 1;
+        }
+        self.clear(&runs[..runs.len() - kept])
     }
 }
 

@@ -1,0 +1,342 @@
+//! What we print is read by other projects' own readers: needrestart's and Nagios' grammar, Prometheus'
+//! metrics and rules, the JSON Schema. Where no packaged reader exists (`needs-restarting`), the grammar
+//! is that of the tool's source.
+
+use anyhow::{ensure, Context, Result};
+use reexec::model::file::FileId;
+use reexec::model::history::PastRun;
+use reexec::model::judge::VerdictOf;
+use reexec::model::owner::Owner;
+use reexec::model::plan::{Action, Decision};
+use reexec::model::process::{ProcessKey, ProcessSnapshot};
+use reexec::model::reboot::{Facts, Image, Place, Reboot, Revisions, Running};
+use reexec::model::report::{GapRow, OwnerRow, Report, Summary};
+use reexec::model::verdict::{Cause, CauseKind, Content, Method, Verdict};
+use reexec::render::{json, needrestart, openmetrics, restarting};
+use reexec_tests::place::workspace;
+use reexec_tests::skip;
+use reexec_tests::tools::{feed, promtool, python, script};
+use serde_json::{json, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// A process in this cgroup that runs an old library, and whose user has this name.
+fn stale(pid: i32, cgroup: &str, comm: &[u8], user: (u32, &str)) -> VerdictOf {
+    let process = ProcessSnapshot {
+        key: ProcessKey { pid, start_ticks: 100 },
+        comm: comm.to_vec(),
+        exe: Some(if pid == 1 { "/usr/lib/systemd/systemd".into() } else { "/usr/sbin/x".into() }),
+        uid: Some(user.0),
+        user: Some(user.1.to_owned()),
+        owner: Owner::of(pid, format!("0::{cgroup}\n").as_bytes()),
+        cgroup: cgroup.as_bytes().to_vec(),
+    };
+    let cause = Cause {
+        path: "/usr/lib/x86_64-linux-gnu/libssl.so.3".into(),
+        kind: CauseKind::Library,
+        method: Method::Renamed,
+        content: Content::Differs,
+        package: Some("libssl3".into()),
+        mapped: Some(FileId { dev: 0x8_0000_0001, ino: 10 }),
+        current: Some(FileId { dev: 0x8_0000_0001, ino: 11 }),
+        evidence: "the new file was born before the old one died".into(),
+    };
+    VerdictOf { process, verdict: Verdict::Stale, causes: vec![cause], gap: None, identical: 0 }
+}
+
+fn running() -> Running {
+    Running { release: "6.1.0-18-amd64".into(), version: "#1 SMP Debian 6.1.76-1".into() }
+}
+
+fn image(release: &str, build: &str) -> Image {
+    Image { release: release.into(), banner: Some(format!("{release} (x@y) {build}")) }
+}
+
+/// A machine with all that needrestart tells of.
+fn report() -> Report {
+    let processes = vec![
+        stale(1, "/init.scope", b"systemd", (0, "root")),
+        stale(20, "/system.slice/nginx.service", b"nginx", (0, "root")),
+        stale(21, "/system.slice/Apache.service", b"apache2", (33, "www-data")),
+        stale(30, "/user.slice/user-1000.slice/session-16.scope", b"bash", (1000, "anna")),
+        stale(31, "/user.slice/user-1000.slice/user@1000.service/init.scope", b"systemd", (1000, "anna")),
+        stale(40, "/machine.slice/machine-web1.scope", b"init", (0, "root")),
+        stale(50, "/", b"sn\xffeak=y", (0, "root")),
+    ];
+    let owners = processes.iter().map(|row| OwnerRow {
+        owner: row.process.owner.clone(),
+        pids: vec![row.process.key.pid],
+        verdict: row.verdict,
+        causes: row.causes.clone(),
+        decision: Decision { rule: "default".into(), ladder: vec![Action::Report], ..Decision::default() },
+        ..OwnerRow::of_unit("")
+    });
+    let facts = Facts {
+        running: running(),
+        images: vec![image("6.1.0-18-amd64", "#1 SMP Debian 6.1.76-1"), image("6.1.0-20-amd64", "#1 SMP x")],
+        revisions: Revisions::Known { current: 0x21, available: Some(0x24), digits: 4 },
+        ..Facts::default()
+    };
+    let owners: Vec<OwnerRow> = owners.collect();
+    Report {
+        time: 1_700_000_000_000_000_000,
+        kernel: "6.1.0-18-amd64".into(),
+        boot_id: "b".into(),
+        transaction: None,
+        replacements: Vec::new(),
+        reboot: Reboot::of(facts, &owners, &[]),
+        processes,
+        owners,
+        gaps: Vec::new(),
+        summary: Summary { scanned: 100, stale: 7, ..Summary::default() },
+    }
+}
+
+/// The same machine with nothing to tell.
+fn quiet() -> Report {
+    let facts = Facts {
+        running: running(),
+        images: vec![image("6.1.0-18-amd64", "#1 SMP Debian 6.1.76-1")],
+        revisions: Revisions::Known { current: 0x24, available: Some(0x24), digits: 4 },
+        ..Facts::default()
+    };
+    Report {
+        processes: Vec::new(),
+        owners: Vec::new(),
+        reboot: Reboot::of(facts, &[], &[]),
+        summary: Summary { scanned: 100, ..Summary::default() },
+        ..report()
+    }
+}
+
+fn last_run() -> Result<PastRun> {
+    let run = json!({
+        "time": "2023-11-14T22:13:20Z", "exit_code": 1, "transaction": null,
+        "owners": [
+            { "kind": "service", "name": "nginx.service", "uid": null, "proof": "fresh",
+              "decision": { "rule": "web", "skip": null },
+              "steps": [{ "action": "restart", "outcome": "done", "message": "job done", "millis": 73 }] },
+            { "kind": "service", "name": "a\"b\\c.service", "uid": null, "proof": "down",
+              "decision": { "rule": "web", "skip": null },
+              "steps": [{ "action": "restart", "outcome": "failed", "message": "", "millis": 1500 }] },
+            { "kind": "service", "name": "ssh.service", "uid": null, "proof": null,
+              "decision": { "rule": "default", "skip": null }, "steps": [] }
+        ]
+    });
+    Ok(serde_json::from_value(run)?)
+}
+
+#[test]
+fn the_batch_lines_are_needrestarts_own() {
+    let expected = "\
+NEEDRESTART-VER: 3.6
+NEEDRESTART-KCUR: 6.1.0-18-amd64
+NEEDRESTART-KEXP: 6.1.0-20-amd64
+NEEDRESTART-KSTA: 3
+NEEDRESTART-UCSTA: 2
+NEEDRESTART-UCCUR: 0x0021
+NEEDRESTART-UCEXP: 0x0024
+NEEDRESTART-SVC: Apache.service
+NEEDRESTART-SVC: nginx.service
+NEEDRESTART-SVC: systemd-manager
+NEEDRESTART-CONT: web1
+NEEDRESTART-SESS: anna @ session #16
+NEEDRESTART-SESS: anna @ user manager service
+NEEDRESTART-PID: sn?eak=y=50
+";
+    assert_eq!(needrestart::batch(&report()), expected);
+    // In a container neither kernel nor microcode is ours to tell; needrestart leaves the lines out.
+    let facts = Facts { place: Place::Container("lxc".into()), running: running(), ..Facts::default() };
+    let inside = Report { reboot: Reboot::of(facts, &[], &[]), ..quiet() };
+    assert_eq!(needrestart::batch(&inside), "NEEDRESTART-VER: 3.6\n");
+}
+
+#[test]
+fn jc_reads_the_batch_lines() -> Result<()> {
+    let Some(jc) = python("jc") else { skip!("needs jc (make deps)") };
+    let said = feed(&jc, &["--needrestart"], &needrestart::batch(&report()))?.success()?;
+    let read: Value = serde_json::from_str(&said.text())?;
+    let expected = json!({
+        "version": "3.6",
+        "running_kernel_version": "6.1.0-18-amd64",
+        "expected_kernel_version": "6.1.0-20-amd64",
+        "kernel_status": 3,
+        "container": "web1",
+        "service": ["Apache.service", "nginx.service", "systemd-manager"],
+        "session": ["anna @ session #16", "anna @ user manager service"],
+        "pid": ["sn?eak=y=50"],
+    });
+    assert_eq!(read, expected);
+    Ok(())
+}
+
+#[test]
+fn nagios_output_is_needrestarts_and_unknown_hides_nothing() {
+    let (text, code) = needrestart::nagios(&report());
+    let expected = "\
+CRIT - Kernel: 6.1.0-18-amd64!=6.1.0-20-amd64 (!!), Microcode: OBSOLETE (!!), Services: 3 (!), Containers: 1 (!), Sessions: 2 (!!), Processes: 1 (!)|Kernel=2;0;;0;2 Microcode=1;0;;0;1 Services=3;;0;0 Containers=1;;0;0 Sessions=2;0;;0 Processes=1;;0;0
+Services:
+- Apache.service
+- nginx.service
+- systemd-manager
+Containers:
+- web1
+Sessions:
+- anna @ session #16
+- anna @ user manager service
+Processes:
+- sn?eak=y[50]
+";
+    assert_eq!((text.as_str(), code), (expected, 2));
+    let (text, code) = needrestart::nagios(&quiet());
+    let expected = "OK - Kernel: 6.1.0-18-amd64, Microcode: CURRENT, Services: none, Containers: none, Sessions: none\
+        |Kernel=0;0;;0;2 Microcode=0;0;;0;1 Services=0;;0;0 Containers=0;;0;0 Sessions=0;0;;0\n";
+    assert_eq!((text.as_str(), code), (expected, 0));
+
+    let gap = || vec![GapRow { what: "a|b".into(), why: "closed".into() }];
+    let web = |verdict| {
+        let mut report = quiet();
+        report.processes = vec![stale(20, "/system.slice/nginx.service", b"nginx", (0, "root"))];
+        report.processes[0].verdict = verdict;
+        let owner = report.processes[0].process.owner.clone();
+        report.owners = vec![OwnerRow { owner, verdict, pids: vec![20], ..OwnerRow::of_unit("") }];
+        report.summary.tainted = usize::from(verdict == Verdict::Tainted);
+        report
+    };
+    for (name, report, word, code) in [
+        ("gap", Report { gaps: gap(), ..quiet() }, "UNKN", 3),
+        ("stale", web(Verdict::Stale), "WARN", 1),
+        ("stale and gap", Report { gaps: gap(), ..web(Verdict::Stale) }, "WARN", 1),
+        ("tainted and gap", Report { gaps: gap(), ..web(Verdict::Tainted) }, "CRIT", 2),
+    ] {
+        let (text, said) = needrestart::nagios(&report);
+        assert!(text.starts_with(&format!("{word} - ")) && said == code, "{name}: {text} {said}");
+        // Behind the second bar Nagios would read figures.
+        assert_eq!(text.matches('|').count(), 1, "{name}: {text}");
+    }
+}
+
+#[test]
+fn monitoring_plugin_reads_the_figures() -> Result<()> {
+    let perl = Path::new("/usr/bin/perl");
+    let module = "-MMonitoring::Plugin::Performance";
+    if !feed(perl, &[module, "-e", "1"], "")?.status.success() {
+        skip!("needs libmonitoring-plugin-perl (make deps)");
+    }
+    let read =
+        "my ($figures) = <STDIN> =~ /\\|(.*)/; my @all = Monitoring::Plugin::Performance->parse_perfstring($figures); \
+                print join(' ', map { $_->label . '=' . $_->value } @all)";
+    let said = feed(perl, &[module, "-e", read], &needrestart::nagios(&report()).0)?.success()?;
+    assert_eq!(said.text(), "Kernel=2 Microcode=1 Services=3 Containers=1 Sessions=2 Processes=1");
+    Ok(())
+}
+
+#[test]
+fn needs_restarting_users_get_its_lines_and_its_exit_code() {
+    let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+    let commands = BTreeMap::from([(20, words(&["nginx:", "master process"])), (1, words(&["/sbin/init"]))]);
+    let mut report = report();
+    report.processes.retain(|row| [1, 20, 50].contains(&row.process.key.pid));
+    let (text, code) = restarting::processes(&report, &commands);
+    assert_eq!((text.as_str(), code), ("1 : /sbin/init\n20 : nginx: master process\n50 : [sn\\xffeak=y]\n", 1));
+    assert_eq!(restarting::services(&report), ("Apache.service\nnginx.service\n".to_owned(), 1));
+    let expected = "Core libraries or services have been updated since boot-up:\n  * kernel\n  * microcode\n\n\
+        Reboot is required to fully utilize these updates.\n  kernel 6.1.0-20-amd64 is installed, 6.1.0-18-amd64 is running\n  \
+        microcode 0x0024 is installed, 0x0021 is in the processor\n";
+    assert_eq!(restarting::reboot_hint(&report), (expected.to_owned(), 1));
+
+    let nothing = quiet();
+    assert_eq!(restarting::processes(&nothing, &BTreeMap::new()), (String::new(), 0));
+    assert_eq!(restarting::services(&nothing), (String::new(), 0));
+    assert_eq!(restarting::reboot_hint(&nothing).1, 0);
+    let blind = Report { gaps: vec![GapRow { what: "x".into(), why: "y".into() }], ..nothing };
+    assert_eq!(restarting::processes(&blind, &BTreeMap::new()), (String::new(), 4));
+}
+
+#[test]
+fn prometheus_reads_the_metrics_as_openmetrics_and_as_its_older_text() -> Result<()> {
+    let text = openmetrics::render(&report(), Some(&last_run()?));
+    let line = |expected: &str| {
+        ensure!(text.lines().any(|line| line == expected), "no {expected} in\n{text}");
+        Ok(())
+    };
+    line("reexec_stale_processes{kind=\"service\",name=\"nginx.service\",cause=\"library\",verdict=\"stale\"} 1")?;
+    line("reexec_processes{verdict=\"fresh\"} 93")?;
+    line("reexec_reboot_needed 1")?;
+    line("reexec_last_run_timestamp_seconds 1700000000.0")?;
+    line("reexec_last_run_proofs{proof=\"down\"} 1")?;
+    let Some(python) = python("python") else { skip!("needs prometheus_client (make deps)") };
+    let read = "import sys, prometheus_client.openmetrics.parser as om, prometheus_client.parser as old\n\
+        text = open(sys.argv[1]).read()\n\
+        new = sorted((s.name, sorted(s.labels.items()), s.value) for f in om.text_string_to_metric_families(text) for s in f.samples)\n\
+        prior = sorted((s.name, sorted(s.labels.items()), s.value) for f in old.text_string_to_metric_families(text) for s in f.samples)\n\
+        assert new == prior, (new, prior)\n\
+        kinds = {f.type for f in om.text_string_to_metric_families(text)}\n\
+        assert kinds == {'gauge'}, kinds\n\
+        print(len(new), [l for n, l, v in new if ('name', 'a\"b\\\\c.service') in l] != [])";
+    let said = script(&python, read, &[("metrics", &text)])?.success()?;
+    let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(said.text(), format!("{samples} True"));
+    let Some(promtool) = promtool() else { skip!("needs promtool (make deps)") };
+    let said = feed(&promtool, &["check", "metrics"], &text)?.success()?;
+    assert_eq!((said.text(), said.errors()), (String::new(), String::new()));
+    Ok(())
+}
+
+/// All names of our metrics in a text.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c: char| !is_name(c)).filter(|word| word.starts_with("reexec_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn rules_and_dashboard_ask_for_metrics_that_there_are() -> Result<()> {
+    let folder = workspace().join("hook/share/monitoring");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).with_context(|| name.to_owned());
+    let there_are = metrics(&openmetrics::render(&report(), Some(&last_run()?)));
+    let dashboard: Value = serde_json::from_str(&read("grafana.json")?)?;
+    let panels = dashboard["panels"].as_array().context("no panels")?;
+    let asked: Vec<&str> = panels.iter().filter_map(|panel| panel["targets"][0]["expr"].as_str()).collect();
+    ensure!(asked.len() == panels.len() && panels.len() > 5, "panels without a question: {asked:?}");
+    for (what, text) in [("dashboard", asked.join("\n")), ("rules", read("reexec.rules.yml")?)] {
+        let unknown: Vec<String> = metrics(&text).difference(&there_are).cloned().collect();
+        ensure!(unknown.is_empty() && !metrics(&text).is_empty(), "the {what} asks for {unknown:?}");
+    }
+    let Some(promtool) = promtool() else { skip!("needs promtool (make deps)") };
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    feed(&promtool, &["check", "rules", &path("reexec.rules.yml")], "")?.success()?;
+    feed(&promtool, &["test", "rules", &path("reexec.rules.test.yml")], "")?.success()?;
+    Ok(())
+}
+
+/// Validates a report, and that the schema knows every field of it.
+fn valid(report: &str) -> Result<Option<String>> {
+    let Some(python) = python("python") else { return Ok(None) };
+    let check = "import json, sys, jsonschema\n\
+        schema, report = (json.load(open(path)) for path in sys.argv[1:])\n\
+        jsonschema.Draft202012Validator.check_schema(schema)\n\
+        def close(node):\n    \
+            if isinstance(node, dict):\n        \
+                if 'properties' in node: node['additionalProperties'] = False\n        \
+                for value in node.values(): close(value)\n    \
+            elif isinstance(node, list):\n        \
+                for value in node: close(value)\n\
+        close(schema)\n\
+        errors = list(jsonschema.Draft202012Validator(schema).iter_errors(report))\n\
+        print('\\n'.join(f'{e.json_path}: {e.message}' for e in errors))";
+    Ok(Some(script(&python, check, &[("schema", json::SCHEMA_TEXT), ("report", report)])?.success()?.text()))
+}
+
+#[test]
+fn every_report_is_as_the_schema_says() -> Result<()> {
+    for report in [report(), quiet()] {
+        let Some(errors) = valid(&json::render(&report, 1))? else { skip!("needs jsonschema (make deps)") };
+        assert_eq!(errors, "");
+    }
+    let mut wrong = json::value(&report(), 1);
+    wrong["processes"][0]["verdict"] = json!("rotten");
+    wrong["new"] = json!(1);
+    let errors = valid(&wrong.to_string())?.context("jsonschema was there before")?;
+    ensure!(errors.contains("'rotten' is not one of") && errors.contains("'new' was unexpected"), "{errors}");
+    Ok(())
+}
