@@ -4,7 +4,7 @@
 # demo     a real upgrade in a throwaway machine, before and after
 # install  to DESTDIR, below PREFIX
 # deb      dist/reexec_VERSION-1_ARCH.deb
-.PHONY: deps build test demo install deb clean lint
+.PHONY: deps build test demo install install-client deb clean lint
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -20,6 +20,9 @@ SHARE ?= hook/share
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 DEB_VERSION ?= $(VERSION)-1
 DIST ?= dist
+# Where the library for C daemons was built; empty leaves it out of `install`.
+CLIENT ?= $(RELEASE)
+LIBDIR ?= $(PREFIX)/lib
 CONFORMANCE ?= ../shared/conformance/states.py
 
 build:
@@ -40,7 +43,7 @@ demo: deps build
 # In units and hooks the program is /usr/bin/reexec; with another PREFIX they follow.
 MOVED = sed 's|/usr/bin/reexec|$(PREFIX)/bin/reexec|g'
 
-install:
+install: $(if $(CLIENT),install-client)
 	@test -e "$(BINARY)" || { echo "install: no $(BINARY); make build comes first" >&2; exit 1; }
 	@compgen -G "$(SHARE)/policy.d/*.yaml" >/dev/null || { echo "install: no $(SHARE)/policy.d/*.yaml" >&2; exit 1; }
 	@test -e "$(SHARE)/policy.yaml" || { echo "install: no $(SHARE)/policy.yaml" >&2; exit 1; }
@@ -62,10 +65,26 @@ install:
 	    gzip -9nc "$$page" >"$(DESTDIR)$(PREFIX)/share/man/man1/$$(basename "$$page").gz"; \
 	    chmod 644 "$(DESTDIR)$(PREFIX)/share/man/man1/$$(basename "$$page").gz"; done
 
+# The number behind .so is the ABI's, as client/c/build.rs has it.
+install-client: SO = libreexec-client.so
+install-client: ABI = $(shell sed -n 's/^const ABI: u32 = \(.*\);/\1/p' client/c/build.rs)
+install-client:
+	@test -e "$(CLIENT)/libreexecclient.so" || { echo "install: no $(CLIENT)/libreexecclient.so; make build comes first" >&2; exit 1; }
+	install -Dm644 "$(CLIENT)/libreexecclient.so" "$(DESTDIR)$(LIBDIR)/$(SO).$(ABI).$(VERSION)"
+	ln -sf $(SO).$(ABI).$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SO).$(ABI)"
+	ln -sf $(SO).$(ABI) "$(DESTDIR)$(LIBDIR)/$(SO)"
+	install -m644 "$(CLIENT)/libreexecclient.a" "$(DESTDIR)$(LIBDIR)/libreexec-client.a"
+	install -Dm644 client/c/reexec-client.h "$(DESTDIR)$(PREFIX)/include/reexec-client.h"
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/share/man/man3"
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' client/c/reexec-client.pc.in \
+	    >"$(DESTDIR)$(LIBDIR)/pkgconfig/reexec-client.pc"
+	gzip -9nc client/man/reexec-client.3 >"$(DESTDIR)$(PREFIX)/share/man/man3/reexec-client.3.gz"
+	chmod 644 "$(DESTDIR)$(LIBDIR)/pkgconfig/reexec-client.pc" "$(DESTDIR)$(PREFIX)/share/man/man3/reexec-client.3.gz"
+
 # The staging folder is new each time, so that nothing of an earlier build gets packed.
 deb: $(if $(findstring file,$(origin BINARY)),build)
 	@stage=$$(mktemp -d); trap 'rm -rf "$$stage"' EXIT; \
-	$(MAKE) --no-print-directory -s install DESTDIR="$$stage/tree" PREFIX=/usr \
+	$(MAKE) --no-print-directory -s install DESTDIR="$$stage/tree" PREFIX=/usr CLIENT= \
 	    BINARY="$(BINARY)" SHARE="$(SHARE)" PLUGINS="$(if $(findstring file,$(origin PLUGINS)),$(RELEASE)/libreexec_dpkg.so,$(PLUGINS))"; \
 	plugins/dpkg/integration/build-deb "$$stage/tree" "$(DIST)" "$(DEB_VERSION)"
 

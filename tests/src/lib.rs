@@ -2,6 +2,7 @@
 
 pub mod bed;
 pub mod debian;
+pub mod echo;
 pub mod machine;
 pub mod packages;
 pub mod place;
