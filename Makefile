@@ -2,9 +2,12 @@
 # build    the program and its plugins, released
 # test     everything that can be checked on this machine; says what was skipped, and why
 # demo     a real upgrade in a throwaway machine, before and after
+# bench    beside the least that any scanner must do, and beside every other tool on this machine;
+#          BENCH="1000 5000": numbers of processes
 # install  to DESTDIR, below PREFIX
 # deb      dist/reexec_VERSION-1_ARCH.deb
-.PHONY: deps build test demo install install-client deb clean lint
+BENCH ?=
+.PHONY: deps build test demo bench install install-client deb clean lint
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -39,6 +42,9 @@ lint: deps
 
 demo: deps build
 	@tests/demo
+
+bench: deps build
+	@$(RELEASE)/bench $(BENCH)
 
 # In units and hooks the program is /usr/bin/reexec; with another PREFIX they follow.
 MOVED = sed 's|/usr/bin/reexec|$(PREFIX)/bin/reexec|g'

@@ -127,6 +127,7 @@ impl HookArguments {
             root: self.root.clone(),
             plugins: self.plugins.clone(),
             mappings: MappingSource::Auto,
+            threads: None,
             quiet: false,
             verbose: false,
             color: Color::Never,
@@ -174,7 +175,7 @@ pub enum MappingSource {
     Auto,
     /// The text of `maps`.
     Text,
-    /// `PROCMAP_QUERY`, executable mappings only.
+    /// `PROCMAP_QUERY`.
     Query,
 }
 
@@ -216,6 +217,9 @@ pub struct Common {
     /// Where mappings are read from
     #[arg(long, value_enum, default_value = "auto", hide = true)]
     pub mappings: MappingSource,
+    /// How many threads look
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub threads: Option<usize>,
     /// Say nothing: the exit code is the answer
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

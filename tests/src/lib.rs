@@ -3,6 +3,7 @@
 pub mod bed;
 pub mod debian;
 pub mod echo;
+pub mod load;
 pub mod machine;
 pub mod packages;
 pub mod place;

@@ -44,6 +44,15 @@ impl Mapping<'_> {
     }
 }
 
+/// Which mappings are of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Executable mappings of files.
+    Code,
+    /// All mappings of files.
+    Files,
+}
+
 /// The line is not one of `maps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapsError {
@@ -51,12 +60,49 @@ pub struct MapsError {
     pub line: Vec<u8>,
 }
 
-/// Splits the text of `maps` into mappings, without copying anything.
-pub fn parse_maps(text: &[u8]) -> impl Iterator<Item = Result<Mapping<'_>, MapsError>> {
-    text.split(|&byte| byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| parse_line(line).ok_or_else(|| MapsError { line: line[..line.len().min(80)].to_vec() }))
+/// The wanted mappings in the text of `maps`, without copying anything. Of a line that is not wanted
+/// only the permissions are looked at.
+pub fn parse_maps(text: &[u8], wanted: Wanted) -> impl Iterator<Item = Result<Mapping<'_>, MapsError>> {
+    Lines { rest: text }.filter_map(move |line| {
+        if wanted == Wanted::Code && is_not_code(line) {
+            return None;
+        }
+        match parse_line(line) {
+            Some(mapping) => (mapping.is_file() && (wanted == Wanted::Files || mapping.execute)).then_some(Ok(mapping)),
+            None => Some(Err(MapsError { line: line[..line.len().min(80)].to_vec() })),
+        }
+    })
 }
+
+/// Lines that are not empty, without their ends.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.rest.is_empty() {
+            let end = memchr::memchr(b'\n', self.rest).unwrap_or(self.rest.len());
+            let line = &self.rest[..end];
+            self.rest = self.rest.get(end + 1..).unwrap_or_default();
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    }
+}
+
+/// Whether a line is well-formed as far as its permissions, and these say that nothing is executed.
+fn is_not_code(line: &[u8]) -> bool {
+    let Some(blank) = memchr::memchr(b' ', &line[..line.len().min(MOST_RANGE)]) else { return false };
+    matches!(line.get(blank + 1..blank + 6), Some([b'r' | b'-', b'w' | b'-', b'-', b'p' | b's', b' ']))
+}
+
+/// Two 64-bit numbers in hexadecimal, what stands between them and the blank behind.
+const MOST_RANGE: usize = 34;
 
 fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
     let (start, rest) = hex(line, b'-')?;
@@ -106,10 +152,14 @@ fn hex(text: &[u8], until: u8) -> Option<(u64, &[u8])> {
     let mut value: u64 = 0;
     for (index, &byte) in text.iter().enumerate() {
         if byte == until {
-            return (index > 0).then_some((value, &text[index + 1..]));
+            return (index > 0 && index <= 16).then_some((value, &text[index + 1..]));
         }
-        let digit = char::from(byte).to_digit(16)?;
-        value = value.checked_mul(16)? | u64::from(digit);
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        value = value << 4 | u64::from(digit);
     }
     None
 }
@@ -166,7 +216,7 @@ mod tests {
     fn a_line_is_read_byte_by_byte() {
         let text =
             b"7f0a1c000000-7f0a1c021000 r-xp 00002000 fe:00 1234                       /usr/lib/lib\xff (deleted)\n";
-        let all: Vec<_> = parse_maps(text).collect();
+        let all: Vec<_> = parse_maps(text, Wanted::Files).collect();
         assert_eq!(
             all,
             [Ok(Mapping {
@@ -190,8 +240,9 @@ mod tests {
             b"7ffc1-7ffc2 rw-p 00000000 00:00 0 \n",
             b"7ffc1-7ffc2 rw-p 00000000 00:00 0\n",
         ] {
-            let mapping = parse_maps(line).next().expect("a line").expect("a mapping");
-            assert!(!mapping.is_file());
+            for wanted in [Wanted::Code, Wanted::Files] {
+                assert_eq!(parse_maps(line, wanted).next(), None);
+            }
         }
     }
 
@@ -208,9 +259,24 @@ mod tests {
             "1-2 rw-p 0 0:0 99999999999999999999999 x",
             "fffffffffffffffff-2 rw-p 0 0:0 0",
         ] {
-            let first = parse_maps(line.as_bytes()).next().expect("one item");
+            let first = parse_maps(line.as_bytes(), Wanted::Files).next().expect("one item");
             assert!(first.is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn of_code_alone_the_other_lines_are_passed_over_and_broken_ones_are_not() {
+        let text = b"1000-2000 r--p 00000000 fe:00 7  /a\n\
+            2000-3000 r-xp 00001000 fe:00 7  /a\n\
+            3000-4000 rwxp 00000000 00:00 0  [heap]\n\
+            4000-5000 rw?p 00000000 fe:00 8  /b\n\
+            zzzz rw-p";
+        let all: Vec<_> = parse_maps(text, Wanted::Code).map(|line| line.map(|mapping| mapping.start)).collect();
+        assert_eq!(all[0], Ok(0x2000));
+        assert_eq!(all.len(), 2, "{all:?}");
+        let files: Vec<_> = parse_maps(text, Wanted::Files).map(|line| line.map(|mapping| mapping.start)).collect();
+        assert_eq!(files[..3], [Ok(0x1000), Ok(0x2000), Ok(0x4000)]);
+        assert!(files[3].is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod process;
 pub mod reboot;
 pub mod report;
 pub mod script;
+pub mod starts;
 pub mod text;
 pub mod time;
 pub mod unit;

@@ -75,6 +75,22 @@ pub fn parse_stat(line: &[u8]) -> Option<Stat> {
     Some(Stat { comm, state, parent, kernel_thread: flags & PF_KTHREAD != 0, threads, start_ticks })
 }
 
+/// The start time in a line of `/proc/PID/stat`, without the rest of it.
+pub fn parse_start(line: &[u8]) -> Option<u64> {
+    let close = memchr::memrchr(b')', line)?;
+    // Field 3 follows on the bracket; 22 is the start time. The last field of a cut line is not whole.
+    let mut fields = line[close + 1..].split(|&byte| byte == b' ').skip(1);
+    let start = fields.nth(19)?;
+    fields.next().and_then(|_| decimal(start))
+}
+
+/// A number of ASCII digits.
+pub fn decimal(digits: &[u8]) -> Option<u64> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let add = |value: u64, byte| value.checked_mul(10)?.checked_add(digit(byte)?);
+    (!digits.is_empty()).then_some(()).and_then(|()| digits.iter().try_fold(0, add))
+}
+
 /// The real user id from `/proc/PID/status`: the owner of the folder is root's for a process that
 /// hides its memory (proc(5), PR_SET_DUMPABLE).
 pub fn parse_uid(status: &[u8]) -> Option<u32> {
@@ -126,7 +142,21 @@ mod tests {
         let line = b"42 (sh) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 98765 1000";
         for end in 0..line.len() - 10 {
             assert_eq!(parse_stat(&line[..end]), None, "{end}");
+            assert_eq!(parse_start(&line[..end]), None, "{end}");
         }
+    }
+
+    #[test]
+    fn the_start_time_alone_is_that_of_the_whole_line() {
+        for line in [
+            &b"42 (\x1b[31m) R 0\n(x) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 98765 1000 1 2"[..],
+            b"1 (a b) R 0 0 0 0 -1 2097216 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0",
+        ] {
+            assert_eq!(parse_start(line), parse_stat(line).map(|stat| stat.start_ticks));
+        }
+        assert_eq!(parse_start(b"42 (sh"), None);
+        assert_eq!(decimal(b"99999999999999999999999"), None);
+        assert_eq!((decimal(b""), decimal(b"1x"), decimal(b"042")), (None, None, Some(42)));
     }
 
     #[test]

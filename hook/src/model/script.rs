@@ -68,6 +68,11 @@ pub fn script_of(program: &Path, arguments: &[Vec<u8>], working_folder: Option<&
     }
 }
 
+/// Whether a program is one that reads scripts.
+pub fn is_interpreter(program: &Path) -> bool {
+    family_of(program).is_some()
+}
+
 fn family_of(program: &Path) -> Option<&'static Family> {
     let name = program.file_name()?.to_str()?;
     let is_version = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte));

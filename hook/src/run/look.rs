@@ -5,12 +5,14 @@ use crate::model::judge::{judge_process, method_of, Standing, VerdictOf};
 use crate::model::pending::Lineage;
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow};
+use crate::model::starts::StartsOf;
 use crate::model::verdict::{CauseKind, Content, Method, Verdict};
 use crate::run::scan::{scan, Extent, Question, Seen};
 use crate::run::{claims, packages};
 use crate::sys::{clock, host};
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What was seen, and what is said of each process.
@@ -44,18 +46,36 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
     let started = clock::now();
     let common = desk.common;
     let index = Arc::new(claims::index(&known.now, &known.earlier, &common.root)?);
+    let starts_of = starts_of(desk);
+    let starts = Arc::new(starts_of.as_ref().map(|of| desk.store.starts(of)).unwrap_or_default());
     let mut seen = scan(&Question {
         proc: common.proc.clone(),
         extent,
         claims: Arc::clone(&index),
         mappings: common.mappings,
+        threads: common.threads,
+        starts: Arc::clone(&starts),
         uid: host::uid(),
     })?;
+    if let (Some(of), WORTH_KEEPING..) = (&starts_of, seen.started.len()) {
+        // Without it the next look only takes longer.
+        let _ = desk.store.keep_starts(&starts.with(&seen.started, &seen.pids), of);
+    }
     trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
     faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));
     let verdicts = seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
     Ok(Looked { started, seen, verdicts, extent, faults, claimed: index.len() })
+}
+
+/// So many start times cost as much to read as the file costs to write.
+const WORTH_KEEPING: usize = 64;
+
+/// Whose start times are kept: those of the running system, by root, who alone can write there.
+fn starts_of(desk: &Desk<'_>) -> Option<StartsOf> {
+    let common = desk.common;
+    let is_own = common.proc == Path::new("/proc") && common.root == Path::new("/") && host::uid() == 0;
+    is_own.then(|| host::starts_of(&desk.boot_id)).flatten()
 }
 
 impl Looked {

@@ -15,6 +15,7 @@ pub mod policy;
 pub mod protect;
 pub mod report;
 pub mod scan;
+pub mod scanner;
 pub mod scripts;
 pub mod sights;
 pub mod steps;

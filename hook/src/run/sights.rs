@@ -2,13 +2,15 @@
 
 use super::aside;
 use crate::model::file::{FileId, FileKind, Look, Stamp};
-use crate::model::judge::{ClaimIndex, FileView, Named, Sighting, Space, Standing, Use};
+use crate::model::judge::{self, ClaimIndex, Claimed, FileView, Named, Sighting, Space, Standing, Use};
 use crate::model::mapping::{self, Mapping};
+use crate::model::script;
 use crate::model::text::path_of;
 use crate::model::verdict::Content;
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use crate::sys::loader::Memory;
+use crate::sys::mappings::Row;
 use crate::sys::procs::{build_id, ProcessHandle};
 use crate::sys::spaces::Spaces;
 use std::collections::HashMap;
@@ -29,10 +31,87 @@ pub struct Sights {
     /// The files.
     pub files: Vec<FileView>,
     /// Files by what the kernel prints of them; several names of one inode are several files.
-    pub known: HashMap<(Space, FileId), Vec<u32>>,
+    known: HashMap<(Space, FileId), Vec<u32>, foldhash::fast::RandomState>,
+    /// Files of which nothing more need be asked.
+    plain: HashMap<(Space, FileId), Plain, foldhash::fast::RandomState>,
+    /// File systems, by namespace and device, and whether each is an overlayfs.
+    overlays: HashMap<(Space, u64), bool>,
+}
+
+/// A file that is what its only name says, so that the number of its inode is all that must be known
+/// of a mapping of it.
+#[derive(Debug, Clone, Copy)]
+struct Plain {
+    /// Who started later and executes it has nothing to fear; `None` where it was not looked at for that.
+    executed_since: Option<Stamp>,
+    /// The same for who only reads it.
+    read_since: Stamp,
+    /// First byte of the file's pages behind its end.
+    end: u64,
+    /// Somebody was started with it.
+    is_program: bool,
 }
 
 impl Sights {
+    /// Nothing seen yet.
+    pub fn new(spaces: Spaces, boot: Stamp, claims: Arc<ClaimIndex>) -> Sights {
+        let (files, known, plain, overlays) = (Vec::new(), HashMap::default(), HashMap::default(), HashMap::new());
+        Sights { spaces, boot, claims, files, known, plain, overlays }
+    }
+
+    /// For a process in the mount namespace of this number that maps just these: the moment such that
+    /// nothing is to be said of it if it started later. `None` where it must be looked at closely.
+    pub fn plain_since(&self, namespace: Option<u64>, rows: &[Row]) -> Option<Stamp> {
+        let space = self.spaces.known(namespace)?;
+        let (mut since, mut lowest_code) = (Stamp::MIN, true);
+        for row in rows {
+            let plain = self.plain.get(&(space, row.mapping.id))?;
+            let execute = row.mapping.execute;
+            // The program's own code lies lowest. Where something else does, it may have been mapped
+            // away, and has to be asked for by itself.
+            let no_program = lowest_code && execute && !plain.is_program;
+            if no_program || row.deleted || row.mapping.reach() > plain.end {
+                return None;
+            }
+            lowest_code &= !execute;
+            since = since.max(if execute { plain.executed_since? } else { plain.read_since });
+        }
+        (!lowest_code).then_some(since)
+    }
+
+    /// Remembers a file of which nothing more need be asked.
+    pub fn remember(&mut self, usage: &Use) {
+        let view = &self.files[usage.file as usize];
+        let key = (view.sighting.space, view.sighting.printed);
+        let asks_more = view.aside.is_some()
+            || view.upper_build_id.is_some()
+            || (!self.claims.is_empty() && script::is_interpreter(view.sighting.path()));
+        if asks_more || self.nameless(key.0, key.1) != Some(usage.file) {
+            return;
+        }
+        let new = match &view.standing {
+            Standing::Live(facts) => {
+                let since = facts.modified.max(facts.changed);
+                let claimed = view.claimed == Claimed::File;
+                Plain {
+                    executed_since: view.examined.then_some(since),
+                    read_since: if claimed { since } else { Stamp::MIN },
+                    end: judge::end_of_pages(facts.size),
+                    is_program: usage.is_program,
+                }
+            }
+            _ => Plain {
+                executed_since: Some(Stamp::MIN),
+                read_since: Stamp::MIN,
+                end: u64::MAX,
+                is_program: usage.is_program,
+            },
+        };
+        let known = self.plain.entry(key).or_insert(new);
+        known.executed_since = known.executed_since.or(new.executed_since);
+        known.is_program |= new.is_program;
+    }
+
     /// The index of a mapped file whose name need not be asked for: it was met, and has no other name.
     pub fn nameless(&self, space: Space, id: FileId) -> Option<u32> {
         let [index] = self.known.get(&(space, id))?.as_slice() else { return None };
@@ -95,7 +174,7 @@ impl Sights {
         let (name, printed) = (mapping.name.to_vec(), mapping.id);
         let mut sighting =
             Sighting { space, name, printed, mapped, mounted, keeps_death, names, on_host, in_scratch_folder };
-        sighting.on_host |= self.is_hosts(&sighting);
+        sighting.on_host = sighting.on_host || self.is_hosts(&sighting);
         if let (None, Some(root)) = (proven, root) {
             self.look_around(&mut sighting, root);
         }
@@ -152,7 +231,9 @@ impl Sights {
             // A folder, a FIFO or a device stands there now.
             Standing::Replaced { .. } => view.content = Content::Differs,
             Standing::Live(facts) if usage.execute || usage.is_program => {
-                if facts.changed > self.boot && root.on_overlay(view.sighting.path()) {
+                let device = (view.sighting.space, facts.id.dev);
+                let on_overlay = || root.on_overlay(view.sighting.path());
+                if facts.changed > self.boot && *self.overlays.entry(device).or_insert_with(on_overlay) {
                     view.upper_build_id = root.open(view.sighting.path()).and_then(|file| content::build_id(&file));
                 }
                 let mapped = || process.open_mapping(start, end);

@@ -1,6 +1,9 @@
 //! Facts about the machine.
 
 use super::files::{Links, Root};
+use super::procs::namespace_number;
+use crate::model::starts::StartsOf;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Kernel release, as `uname -r` prints it.
@@ -11,6 +14,16 @@ pub fn kernel() -> String {
 /// The id of this boot; empty where `/proc` has none.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// What start times that are read here count from; `None` where that cannot be told.
+pub fn starts_of(boot_id: &str) -> Option<StartsOf> {
+    let number = |kind: &str| {
+        let link = std::fs::read_link(format!("/proc/self/ns/{kind}")).ok()?;
+        namespace_number(link.as_os_str().as_bytes(), kind)
+    };
+    let (pids, times) = (number("pid")?, number("time").unwrap_or(0));
+    (!boot_id.is_empty()).then(|| StartsOf { boot_id: boot_id.to_owned(), pids, times })
 }
 
 /// Our effective user id.

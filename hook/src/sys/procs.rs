@@ -3,22 +3,25 @@
 use super::files::{self, look_in, Root};
 use super::raw;
 use crate::model::file::Look;
-use crate::model::process::{parse_stat, parse_uid, Gap, Stat};
+use crate::model::process::{decimal, parse_start, parse_stat, parse_uid, Gap, Stat};
 use anyhow::{Context, Result};
 use procfs::process::Process;
 use procfs::ProcError;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::Errno;
+use std::ffi::CStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Sixty thousand mappings with paths of 4,000 bytes make 250 MB; more is nobody's program.
-const MOST_MAPS: u64 = 512 << 20;
 /// Small files of `/proc`, and arguments, are cut here.
 const MOST_SMALL: u64 = 64 << 10;
+/// Room for the names of a thousand processes.
+const LISTING: usize = 32 << 10;
+/// Numbers of namespaces have ten digits.
+const MOST_NAMESPACE: usize = 64;
 
 /// One process, held open.
 #[derive(Debug)]
@@ -28,10 +31,89 @@ pub struct ProcessHandle {
     folder: OwnedFd,
 }
 
-/// All processes below `proc`. Those that end meanwhile are left out.
-pub fn list(proc: &Path) -> Result<impl Iterator<Item = ProcessHandle>> {
-    let all = procfs::process::all_processes_with_root(proc).with_context(|| format!("list {}", proc.display()))?;
-    Ok(all.filter_map(|process| ProcessHandle::of(&process.ok()?).ok()))
+/// The folder that `/proc` is, held open: what is asked of every process is asked relative to it,
+/// without a handle on the process.
+#[derive(Debug)]
+pub struct Procs {
+    path: PathBuf,
+    folder: OwnedFd,
+}
+
+impl Procs {
+    /// Opens the folder.
+    pub fn at(proc: &Path) -> Result<Procs> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder =
+            rustix::fs::open(proc, flags, Mode::empty()).with_context(|| format!("list {}", proc.display()))?;
+        Ok(Procs { path: proc.to_owned(), folder })
+    }
+
+    /// The pids of all processes, in ascending order where the kernel lists them so.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        let mut pids = Vec::new();
+        let mut buffer = Vec::with_capacity(LISTING);
+        let mut entries = RawDir::new(&self.folder, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry.with_context(|| format!("list {}", self.path.display()))?;
+            pids.extend(decimal(entry.file_name().to_bytes()).and_then(|pid| i32::try_from(pid).ok()));
+        }
+        Ok(pids)
+    }
+
+    /// Holds a process open.
+    pub fn open(&self, pid: i32) -> Result<ProcessHandle, Gap> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = self.named(pid, ".", |name| rustix::fs::openat(&self.folder, name, flags, Mode::empty()));
+        Ok(ProcessHandle { pid, folder: folder.map_err(gap_of_errno)? })
+    }
+
+    /// Opens the list of mappings of a process (`self` is one, too).
+    pub fn open_maps(&self, process: impl std::fmt::Display) -> Result<File, Gap> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+        self.named(process, "maps", |name| rustix::fs::openat(&self.folder, name, flags, Mode::empty()))
+            .map(File::from)
+            .map_err(gap_of_errno)
+    }
+
+    /// Number of the mount namespace of a process; `None` where that may not be asked.
+    pub fn mount_namespace(&self, pid: i32) -> Option<u64> {
+        let mut buffer = [0_u8; MOST_NAMESPACE];
+        let read = self.named(pid, "ns/mnt", |name| rustix::fs::readlinkat_raw(&self.folder, name, &mut buffer));
+        namespace_number(&buffer[..read.ok()?], "mnt")
+    }
+
+    /// Whether a process has more threads than one, without reading anything (proc(5): each is a
+    /// folder in `task`, and a folder has a link for each folder in it and two more).
+    pub fn has_threads(&self, pid: i32) -> bool {
+        let stat = self.named(pid, "task", |name| {
+            rustix::fs::statx(&self.folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::NLINK)
+        });
+        stat.is_ok_and(|stat| stat.stx_nlink > 3)
+    }
+
+    /// Start time in clock ticks.
+    pub fn start_ticks(&self, pid: i32) -> Option<u64> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let mut buffer = [0; 1024];
+        let read = self.named(pid, "stat", |name| {
+            let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty())?;
+            rustix::io::read(&file, &mut buffer)
+        });
+        parse_start(&buffer[..read.ok()?])
+    }
+
+    /// Does something with a name below the folder of a process; nothing is allocated for it.
+    fn named<T>(
+        &self,
+        process: impl std::fmt::Display,
+        leaf: &str,
+        act: impl FnOnce(&CStr) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let mut buffer = [0_u8; 64];
+        let mut rest = &mut buffer[..];
+        write!(rest, "{process}/{leaf}\0").map_err(|_| Errno::NAMETOOLONG)?;
+        act(CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::INVAL)?)
+    }
 }
 
 /// One process by pid.
@@ -42,6 +124,11 @@ pub fn open(proc: &Path, pid: i32) -> Result<ProcessHandle, Gap> {
 /// The build-id of what is mapped at an address, as the kernel reads it from the mapped file.
 pub fn build_id(maps: &File, start: u64) -> Option<Vec<u8>> {
     raw::mapped_build_id(maps.as_fd(), start)
+}
+
+/// The number in what the link of a namespace says: `mnt:[4026531841]`.
+pub fn namespace_number(link: &[u8], kind: &str) -> Option<u64> {
+    decimal(link.strip_prefix(kind.as_bytes())?.strip_prefix(b":[")?.strip_suffix(b"]")?)
 }
 
 fn gap_of(error: ProcError) -> Gap {
@@ -99,16 +186,6 @@ impl ProcessHandle {
     /// Opens the list of mappings.
     pub fn open_maps(&self) -> Result<File, Gap> {
         self.open_file("maps")
-    }
-
-    /// Reads the list of mappings into a buffer that is used again for each process.
-    pub fn read_maps(&self, maps: &File, into: &mut Vec<u8>) -> Result<(), Gap> {
-        into.clear();
-        maps.take(MOST_MAPS).read_to_end(into).map_err(|error| gap_of_io(&error))?;
-        match into.len() as u64 {
-            MOST_MAPS => Err(Gap::Failed("more than 512 MiB of mappings".to_owned())),
-            _ => Ok(()),
-        }
     }
 
     /// State, parent, threads and start time.
@@ -186,9 +263,7 @@ impl ProcessHandle {
 
     /// Number of a namespace (`mnt`, `pid`): equal numbers are the same namespace (namespaces(7)).
     pub fn namespace(&self, kind: &str) -> Option<u64> {
-        let link = self.link(&format!("ns/{kind}"))?;
-        let text = link.to_str()?;
-        text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
+        namespace_number(self.link(&format!("ns/{kind}"))?.as_os_str().as_bytes(), kind)
     }
 
     /// The process's own root folder.

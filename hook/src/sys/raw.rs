@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::model::file::FileId;
-use crate::model::mapping::{device, Mapping};
+use crate::model::mapping::{device, Mapping, Wanted};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -79,15 +79,14 @@ const VMA_SHARED: u64 = 0x08;
 const COVERING_OR_NEXT: u64 = 0x10;
 const FILE_BACKED: u64 = 0x20;
 
-/// The first executable mapping of a file at an address or behind it; `ENOENT` where there is none,
-/// `ENOTTY` before Linux 6.11, `ESRCH` for a process without memory.
-pub fn code_mapping(maps: BorrowedFd<'_>, address: u64) -> Result<Mapping<'static>, Errno> {
-    let mut query = ProcmapQuery {
-        size: size_of::<ProcmapQuery>() as u64,
-        flags: VMA_EXECUTABLE | FILE_BACKED | COVERING_OR_NEXT,
-        address,
-        ..ProcmapQuery::default()
+/// The first wanted mapping at an address or behind it; `ENOENT` where there is none, `ENOTTY` before
+/// Linux 6.11, `ESRCH` for a process without memory.
+pub fn file_mapping(maps: BorrowedFd<'_>, address: u64, wanted: Wanted) -> Result<Mapping<'static>, Errno> {
+    let flags = match wanted {
+        Wanted::Code => VMA_EXECUTABLE | FILE_BACKED | COVERING_OR_NEXT,
+        Wanted::Files => FILE_BACKED | COVERING_OR_NEXT,
     };
+    let mut query = ProcmapQuery { size: size_of::<ProcmapQuery>() as u64, flags, address, ..ProcmapQuery::default() };
     ask(maps, &mut query)?;
     Ok(Mapping {
         start: query.start,

@@ -41,9 +41,14 @@ impl Spaces {
         space
     }
 
+    /// The namespace of this number, if it was met; the host's where it may not be asked.
+    pub fn known(&self, number: Option<u64>) -> Option<Space> {
+        number.map_or(Some(Space::HOST), |number| self.by_number.get(&number).copied())
+    }
+
     /// The namespace that a process is in; the host's where that may not be asked.
-    pub fn of(&mut self, process: &ProcessHandle) -> Space {
-        let Some(number) = process.namespace("mnt") else { return Space::HOST };
+    pub fn of(&mut self, number: Option<u64>, process: &ProcessHandle) -> Space {
+        let Some(number) = number else { return Space::HOST };
         match self.by_number.get(&number) {
             Some(&space) => space,
             None => self.add(number, process.top_folder().map(Root::Folder), Some(process)),

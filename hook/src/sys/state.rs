@@ -5,6 +5,7 @@
 
 use crate::model::history::PastRun;
 use crate::model::pending::{Memory, Pending};
+use crate::model::starts::{Starts, StartsOf};
 use anyhow::{bail, Context, Result};
 use rustix::fs::{flock, FlockOperation, Mode, OFlags};
 use serde::{de::DeserializeOwned, Serialize};
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// A pending file of a whole distribution upgrade is some 40 MB.
 const MOST_READ: u64 = 256 << 20;
+/// Rows for as many processes as Linux has pids (PID_MAX_LIMIT of `include/linux/threads.h`).
+const MOST_STARTS: u64 = 64 << 20;
 /// Past runs that are kept.
 const MOST_RUNS: usize = 100;
 /// And the bytes that they may take.
@@ -136,6 +139,22 @@ impl Store {
         write_whole(&self.run.join("since-boot.json"), memory)
     }
 
+    /// Start times that earlier looks read.
+    pub fn starts(&self, of: &StartsOf) -> Starts {
+        let bytes = super::input::file(&self.starts_file(), MOST_STARTS).unwrap_or_default();
+        Starts::parse(&bytes, of)
+    }
+
+    /// Keeps start times for the next look.
+    pub fn keep_starts(&self, starts: &Starts, of: &StartsOf) -> Result<()> {
+        make_folder(&self.run)?;
+        write_over(&self.starts_file(), &starts.bytes(of))
+    }
+
+    fn starts_file(&self) -> PathBuf {
+        self.run.join("starts")
+    }
+
     /// Waits for the run lock.
     pub fn lock(&self, deadline: Duration) -> Result<RunLock> {
         make_folder(&self.run)?;
@@ -239,6 +258,13 @@ fn write_whole<T: Serialize>(path: &Path, value: &T) -> Result<()> {
         Ok(())
     };
     write().with_context(|| format!("write {}", path.display()))
+}
+
+/// Writes what may be lost in a crash, under a name that no other process writes to meanwhile.
+fn write_over(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_extension(std::process::id().to_string());
+    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    written.inspect_err(|_| drop(fs::remove_file(&beside))).with_context(|| format!("write {}", path.display()))
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {

@@ -8,5 +8,5 @@ pub mod standing;
 
 pub use claims::{ClaimIndex, ClaimedFile};
 pub use method::{method_of, Judged};
-pub use process::{in_question, judge_process, Candidate, Named, Use, VerdictOf};
+pub use process::{end_of_pages, in_question, judge_process, Candidate, Named, Use, VerdictOf};
 pub use standing::{Claimed, FileView, Sighting, Space, Standing};

@@ -92,6 +92,11 @@ const FIRST_WRITING: Stamp = 10_000_000_000;
 /// Mappings end at a page, files anywhere (4 KiB on every machine we run on, or a multiple of it).
 const PAGE: u64 = 4096;
 
+/// First byte behind the pages of a file of this size.
+pub fn end_of_pages(size: u64) -> u64 {
+    size.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX)
+}
+
 /// What one file does to one process.
 enum Effect {
     None,
@@ -258,7 +263,7 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
     let code = usage.execute || usage.is_program;
     let written =
         |evidence: String| cause(usage, file, file.sighting.path(), Method::Overwritten, Some(facts), evidence);
-    if code && !usage.shared && usage.reach > facts.size.next_multiple_of(PAGE) {
+    if code && !usage.shared && usage.reach > end_of_pages(facts.size) {
         return written(format!("{} bytes are mapped of a file that has {} now", usage.reach, facts.size));
     }
     if usage.old_bytes {
@@ -308,7 +313,7 @@ pub fn in_question(usage: &Use, file: &FileView, started: Option<Stamp>) -> bool
             let code = usage.execute || usage.is_program;
             file.aside.is_some()
                 || (started.is_none_or(young) && (code || file.claimed == Claimed::File))
-                || (code && usage.reach > facts.size.next_multiple_of(PAGE))
+                || (code && usage.reach > end_of_pages(facts.size))
         }
     }
 }

@@ -1,0 +1,265 @@
+//! One thread of a scan.
+//!
+//! Most processes map nothing but files that were met before and are what they were: they are told by
+//! the numbers of the inodes alone ([`Scanner::is_plain`]). The others are looked at closely.
+
+use super::scan::{Extent, Hall, Progress, Seen};
+use super::scripts;
+use super::sights::Sights;
+use crate::model::file::{Look, Stamp};
+use crate::model::judge::{self, Candidate, Named, Space, Use};
+use crate::model::mapping::{Mapping, Wanted};
+use crate::model::owner::{cgroup_path, Owner};
+use crate::model::process::{Gap, ProcessKey, ProcessSnapshot, Stat};
+use crate::sys::clock;
+use crate::sys::mappings::{Mappings, Row};
+use crate::sys::procs::{build_id, ProcessHandle};
+use crate::sys::users::Users;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
+
+/// One thread.
+#[derive(Debug)]
+pub struct Scanner<'a> {
+    hall: &'a Hall<'a>,
+    progress: &'a Progress,
+    mappings: Mappings,
+    own: i32,
+    boot: Stamp,
+    /// What it has seen, but for the files.
+    pub seen: Seen,
+}
+
+impl<'a> Scanner<'a> {
+    /// A thread that has seen nothing yet.
+    pub fn new(hall: &'a Hall<'a>, progress: &'a Progress) -> Scanner<'a> {
+        let (mappings, own) = (Mappings::from(hall.source), std::process::id() as i32);
+        let boot = hall.sights.read().unwrap_or_else(PoisonError::into_inner).boot;
+        Scanner { hall, progress, mappings, own, boot, seen: Seen::default() }
+    }
+
+    /// Looks at one process.
+    pub fn look(&mut self, pid: i32) {
+        // We run what was started a moment ago, and end by ourselves.
+        if pid == self.own {
+            return;
+        }
+        let maps = match self.read(|hall| hall.procs.open_maps(pid)) {
+            Ok(maps) => maps,
+            Err(Gap::Vanished) => return self.look_through_thread(pid),
+            Err(gap) => return self.note_gap(pid, gap),
+        };
+        let namespace = self.hall.procs.mount_namespace(pid);
+        if self.is_plain(pid, namespace) {
+            self.seen.scanned += 1;
+            return;
+        }
+        let Ok(process) = self.hall.procs.open(pid) else { return };
+        // Still the same process: its number cannot have been given to another one before its memory went.
+        if self.mappings.is_alive(&maps) {
+            self.seen.scanned += 1;
+            self.look_closely(&process, &process, &maps, namespace);
+        }
+    }
+
+    fn read(&mut self, open: impl FnOnce(&Hall<'_>) -> Result<File, Gap>) -> Result<File, Gap> {
+        let maps = open(self.hall)?;
+        self.mappings.read(&maps, self.hall.wanted)?;
+        Ok(maps)
+    }
+
+    /// Nothing is mapped: a kernel thread, a zombie, or a first thread that has ended.
+    fn look_through_thread(&mut self, pid: i32) {
+        if !self.hall.procs.has_threads(pid) {
+            return;
+        }
+        let Ok(process) = self.hall.procs.open(pid) else { return };
+        let Some(thread) = process.through_thread(&self.hall.question.proc) else { return };
+        match self.read(|_| thread.open_maps()) {
+            Ok(maps) => {
+                self.seen.scanned += 1;
+                self.look_closely(&process, &thread, &maps, thread.namespace("mnt"));
+            }
+            Err(gap) => self.note_gap(pid, gap),
+        }
+    }
+
+    /// Whether nothing is to be said of the process, as far as can be told from the inodes that it maps.
+    fn is_plain(&mut self, pid: i32, namespace: Option<u64>) -> bool {
+        if self.hall.question.extent == Extent::All || self.mappings.fault().is_some() {
+            return false;
+        }
+        let sights = self.hall.sights.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(since) = sights.plain_since(namespace, self.mappings.rows()) else { return false };
+        drop(sights);
+        let is_later = |ticks: u64| clock::of_ticks(self.boot, ticks) >= since;
+        if since <= self.boot || self.hall.question.starts.not_before(pid).is_some_and(is_later) {
+            return true;
+        }
+        let ticks = self.hall.procs.start_ticks(pid);
+        self.seen.started.extend(ticks.map(|ticks| (pid, ticks)));
+        ticks.is_some_and(is_later)
+    }
+
+    fn note_gap(&mut self, pid: i32, gap: Gap) {
+        if gap == Gap::Vanished {
+            return;
+        }
+        let Ok(process) = self.hall.procs.open(pid) else { return };
+        let own = self.hall.question.uid;
+        if own != 0 && process.uid() != Some(own) {
+            self.seen.closed += 1;
+            return;
+        }
+        let Ok(stat) = process.stat() else { return };
+        let snapshot = self.snapshot(&process, &process, stat, process.exe());
+        let (uses, scripts) = (Vec::new(), Vec::new());
+        self.seen.scanned += 1;
+        self.seen.candidates.push(Candidate { snapshot, started: None, uses, scripts, gap: Some(gap) });
+    }
+
+    fn look_closely(&mut self, process: &ProcessHandle, reader: &ProcessHandle, maps: &File, namespace: Option<u64>) {
+        let hall = self.hall;
+        let sights = &mut *hall.sights.write().unwrap_or_else(PoisonError::into_inner);
+        self.progress.closely.store(process.pid, Ordering::Relaxed);
+        let (space, program) = (sights.spaces.of(namespace, reader), reader.look_at_exe());
+        let gap = self.mappings.fault().cloned();
+        let mut subject = Subject { reader, maps, space, program, uses: Vec::new() };
+        subject.add_all(sights, &mut self.mappings, |_| true);
+        if let (Wanted::Code, Some(ino)) = (hall.wanted, subject.unmet_program()) {
+            // Its code was mapped away, for huge pages say; its data is still there.
+            if self.mappings.read(maps, Wanted::Files).is_ok() {
+                subject.add_all(sights, &mut self.mappings, |mapping| mapping.id.ino == ino);
+            }
+        }
+        subject.examine(sights, hall.question.extent);
+        self.keep(sights, process, subject, gap);
+        self.progress.closely.store(0, Ordering::Relaxed);
+    }
+
+    /// Keeps a process about which there may be something to say. What costs a read is asked only then.
+    fn keep(&mut self, sights: &Sights, process: &ProcessHandle, subject: Subject<'_>, gap: Option<Gap>) {
+        let Subject { reader, mut uses, .. } = subject;
+        let claims = &self.hall.question.claims;
+        let all = self.hall.question.extent == Extent::All || gap.is_some();
+        let quiet = is_quiet(sights, &uses, self.boot);
+        if !all && quiet && claims.is_empty() {
+            return;
+        }
+        let Ok(stat) = process.stat() else { return };
+        let started = clock::of_ticks(self.boot, stat.start_ticks);
+        let exe = reader.exe();
+        let scripts = scripts::look(exe.as_deref(), reader, started, claims);
+        if !all && scripts.is_empty() && (quiet || is_quiet(sights, &uses, started)) {
+            return;
+        }
+        let snapshot = self.snapshot(process, reader, stat, exe);
+        sights.ask_names(&mut uses, reader);
+        self.seen.candidates.push(Candidate { snapshot, started: Some(started), uses, scripts, gap });
+    }
+
+    fn snapshot(
+        &self,
+        process: &ProcessHandle,
+        reader: &ProcessHandle,
+        stat: Stat,
+        exe: Option<PathBuf>,
+    ) -> ProcessSnapshot {
+        let uid = process.uid();
+        let cgroup = reader.cgroup();
+        let users = self.hall.users.get_or_init(|| Users::of(Path::new("/")));
+        ProcessSnapshot {
+            key: ProcessKey { pid: process.pid, start_ticks: stat.start_ticks },
+            comm: stat.comm,
+            exe,
+            uid,
+            user: uid.and_then(|uid| users.name(uid)).map(str::to_owned),
+            owner: Owner::of(process.pid, &cgroup),
+            cgroup: cgroup_path(&cgroup).unwrap_or_default().to_vec(),
+        }
+    }
+}
+
+/// Whether nothing is to be said of a process that started then.
+fn is_quiet(sights: &Sights, uses: &[Use], started: Stamp) -> bool {
+    uses.iter().all(|usage| !judge::in_question(usage, &sights.files[usage.file as usize], Some(started)))
+}
+
+/// A process that is looked at closely.
+struct Subject<'a> {
+    reader: &'a ProcessHandle,
+    maps: &'a File,
+    space: Space,
+    program: Look,
+    uses: Vec<Use>,
+}
+
+impl Subject<'_> {
+    fn add_all(&mut self, sights: &mut Sights, mappings: &mut Mappings, is_meant: impl Fn(&Mapping<'_>) -> bool) {
+        for row in 0..mappings.rows().len() {
+            let Row { mapping, deleted, .. } = mappings.rows()[row].clone();
+            if !is_meant(&mapping) {
+                continue;
+            }
+            let nameless = || sights.nameless(self.space, mapping.id);
+            let file = if deleted { None } else { nameless() }.unwrap_or_else(|| {
+                let named = mappings.named(self.maps, row);
+                sights.file_of(self.reader, self.space, &named, &self.program)
+            });
+            self.add(sights, file, &mapping);
+        }
+    }
+
+    fn add(&mut self, sights: &Sights, file: u32, mapping: &Mapping<'_>) {
+        let index = match self.uses.iter().rposition(|usage| usage.file == file) {
+            Some(index) => index,
+            None => {
+                let sighting = &sights.files[file as usize].sighting;
+                let is_program = match (&self.program, &sighting.mapped) {
+                    (Look::Found(program), Look::Found(mapped)) => program.id == mapped.id,
+                    (Look::Found(program), _) => program.id.ino == sighting.printed.ino,
+                    _ => false,
+                };
+                self.uses.push(Use {
+                    file,
+                    is_program,
+                    execute: false,
+                    writes: false,
+                    shared: true,
+                    reach: 0,
+                    range: (mapping.start, mapping.end),
+                    named: Named::Unsaid,
+                    old_bytes: false,
+                });
+                self.uses.len() - 1
+            }
+        };
+        let usage = &mut self.uses[index];
+        usage.execute |= mapping.execute;
+        usage.writes |= mapping.shared && mapping.write;
+        usage.shared &= mapping.shared;
+        usage.reach = usage.reach.max(mapping.reach());
+    }
+
+    /// The inode number of the program where none of its mappings was met.
+    fn unmet_program(&self) -> Option<u64> {
+        let met = self.uses.iter().any(|usage| usage.is_program);
+        self.program.found().filter(|_| !met).map(|program| program.id.ino)
+    }
+
+    fn examine(&mut self, sights: &mut Sights, extent: Extent) {
+        for usage in &mut self.uses {
+            let code = usage.execute || usage.is_program;
+            if code || extent == Extent::All {
+                sights.examine(usage, self.reader, self.maps);
+            }
+            sights.remember(usage);
+            let upper = &sights.files[usage.file as usize].upper_build_id;
+            if let (Some(upper), true) = (upper, code) {
+                usage.old_bytes = build_id(self.maps, usage.range.0).is_some_and(|mapped| mapped != *upper);
+            }
+        }
+    }
+}
