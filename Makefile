@@ -1,13 +1,15 @@
 # deps     what is missing on this machine (Debian 12 with Rust), and the base systems of the beds
 # build    the program and its plugins, released
 # test     everything that can be checked on this machine; says what was skipped, and why
+# test-suites  the same scenarios on Debian bullseye, trixie and forky (SUITES="trixie" for one)
+# test-kernels the states of processes on other kernels, in qemu (KERNELS="bullseye" for one)
 # demo     a real upgrade in a throwaway machine, before and after
 # bench    beside the least that any scanner must do, and beside every other tool on this machine;
 #          BENCH="1000 5000": numbers of processes
 # install  to DESTDIR, below PREFIX
 # deb      dist/reexec_VERSION-1_ARCH.deb
 BENCH ?=
-.PHONY: deps build test demo bench install install-client deb clean lint
+.PHONY: deps build test test-suites test-kernels demo bench install install-client deb clean lint
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -36,6 +38,12 @@ deps:
 
 test: deps
 	@tests/run
+
+test-suites: deps
+	@tests/suites $(SUITES)
+
+test-kernels: deps
+	@tests/kernels $(KERNELS)
 
 lint: deps
 	@tests/run lint

@@ -2,6 +2,7 @@
 
 use crate::place::{built, unique, workspace, Scratch};
 use crate::run::run;
+use crate::suite;
 use anyhow::{Context, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -123,7 +124,7 @@ fn compile_daemon() -> Result<PathBuf> {
 fn compile(source: &str, name: &str, flags: &[&str]) -> Result<PathBuf> {
     let source = workspace().join("tests/fixtures").join(source);
     let (program, new) = (built()?.join(format!("fixture-{name}")), built()?.join(unique(name)));
-    let mut gcc = Command::new("gcc");
+    let mut gcc = suite::builder("gcc");
     gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).args([&new, &source]).args(flags);
     run(&mut gcc, b"", BUILD)?.success()?;
     fs::rename(&new, &program)?;

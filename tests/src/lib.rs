@@ -10,5 +10,6 @@ pub mod place;
 pub mod run;
 pub mod skip;
 pub mod source;
+pub mod suite;
 pub mod tools;
 pub mod victim;

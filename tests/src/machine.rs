@@ -3,6 +3,7 @@
 use crate::bed::{tool, Bed, Options};
 use crate::place::{built, workspace, Scratch};
 use crate::run::{run, wait_until, Output};
+use crate::suite;
 use anyhow::{ensure, Context, Result};
 use rustix::fs::{flock, FlockOperation};
 use serde_json::Value;
@@ -309,7 +310,7 @@ pub fn packed(version: &str) -> Result<PathBuf> {
     if done.iter().any(|one| one == version) {
         return Ok(deb);
     }
-    let mut make = Command::new("make");
+    let mut make = suite::builder("make");
     for inherited in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DESTDIR", "PREFIX"] {
         make.env_remove(inherited);
     }

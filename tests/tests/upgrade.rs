@@ -7,11 +7,11 @@ use reexec_tests::machine::{figure, packed, Machine, Report, APPLY, BASE, POLICY
 use reexec_tests::needs_bed;
 use reexec_tests::packages::repacked;
 use reexec_tests::run::wait_until;
+use reexec_tests::suite::libraries;
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
 
-const LIBRARIES: [&str; 3] = ["libssl3", "zlib1g", "libpcre2-8-0"];
 const SOON: Duration = Duration::from_secs(30);
 /// A unit that failed is started again by its path unit only after this and some more.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ fn is_restarted_once(machine: &Machine, unit: &str, starts_before: usize) -> Res
 #[test]
 fn an_upgrade_restarts_what_the_policy_allows_once_and_names_exactly_the_rest() -> Result<()> {
     needs_bed!(BASE);
-    let repository = repacked(BASE, "+reexec1", &LIBRARIES)?;
+    let repository = repacked(BASE, "+reexec1", &libraries())?;
     let allowed = ["nginx.service", "redis-server.service"];
     let rules = "  - { name: allowed, match: { unit: [nginx.service, redis-server.service] }, action: restart }\n";
     let machine = Machine::with_repository("upgrade", rules, Some(&repository))?;
@@ -84,7 +84,7 @@ fn an_upgrade_restarts_what_the_policy_allows_once_and_names_exactly_the_rest() 
     let ssh = machine.unit("ssh.service")?;
     let init = machine.bed.shell("readlink /proc/1/exe; cat /proc/1/comm")?;
 
-    let apt = machine.bed.apt_install(&LIBRARIES)?.success()?;
+    let apt = machine.bed.apt_install(&libraries())?.success()?;
     ensure!(apt.text().contains("reexec: 3 packages with"), "{}", apt.text());
     let ended = Instant::now();
     machine.applied_within(Duration::from_secs(20))?;
@@ -106,22 +106,26 @@ fn an_upgrade_restarts_what_the_policy_allows_once_and_names_exactly_the_rest() 
     assert_eq!(step(&last, "init", 0)?.0, "reexec-manager");
     ensure!(!machine.maps_deleted("init.scope", "/lib")?, "PID 1 maps the old");
     assert_eq!(machine.bed.shell("readlink /proc/1/exe; cat /proc/1/comm")?, init);
-    // The one process of a user's manager that executes nothing anew, (sd-pam), is still an old one.
-    assert_eq!(last.owner("user@0.service")?["proof"], "draining");
+    // The one process of a user's manager that executes nothing anew, (sd-pam), is still an old one
+    // where it maps one of the libraries (the comparison below tells).
+    if let Ok(manager) = last.owner("user@0.service") {
+        assert_eq!(manager["proof"], "draining");
+    }
     assert_eq!((last.exit_code(), machine.runs()?), (1, 1));
 
     let mut report = machine.report()?;
     // The host's end of the login has no cgroup in the bed.
     report.forget("loose");
     let session = last.owner_of_kind("session")?;
-    let mut left = vec!["cron.service", "dbus.service", "rsyslog.service", session, "ssh.service"];
-    left.extend(["systemd-journald.service", "systemd-logind.service", "user@0.service"]);
-    let mut owners = report.owners();
-    owners.sort_unstable();
-    left.sort_unstable();
+    let left = units_with_deleted_libraries(&machine)?;
+    ensure!(left.iter().any(|unit| unit == session), "{left:?}");
+    for unit in ["dbus.service", "rsyslog.service", "ssh.service"] {
+        ensure!(left.iter().any(|left| left == unit), "nothing of {unit} was replaced: {left:?}");
+    }
+    let owners = report.owners();
     assert_eq!(owners, left);
     assert_eq!(report.exit_code(), 1);
-    for owner in left {
+    for owner in &left {
         ensure!(!report.causes_of(owner).is_empty(), "{owner}");
         for cause in report.causes_of(owner) {
             assert_eq!((&cause["method"], &cause["content"]), (&"renamed".into(), &"differs".into()), "{cause:#}");
@@ -129,7 +133,8 @@ fn an_upgrade_restarts_what_the_policy_allows_once_and_names_exactly_the_rest() 
     }
     let causes: Vec<_> = report.causes_of("rsyslog.service");
     assert_eq!(causes.len(), 1, "{causes:#?}");
-    assert_eq!(causes[0]["path"], "/usr/lib/x86_64-linux-gnu/libz.so.1.2.13");
+    let path = causes[0]["path"].as_str().context("a path")?;
+    ensure!(path.contains("/lib/x86_64-linux-gnu/libz.so.1."), "{path}");
     assert_eq!(causes[0]["package"], "zlib1g");
     for package in report.0["transaction"]["packages"].as_array().context("packages")? {
         let version = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
@@ -138,20 +143,34 @@ fn an_upgrade_restarts_what_the_policy_allows_once_and_names_exactly_the_rest() 
     Ok(())
 }
 
+/// What the kernel says by itself: the units in which a process maps a deleted library.
+fn units_with_deleted_libraries(machine: &Machine) -> Result<Vec<String>> {
+    let grep = "grep -lE '/lib/.*[(]deleted[)]$' /proc/[0-9]*/maps 2>/dev/null || true";
+    let mut units = Vec::new();
+    for maps in machine.bed.shell(grep)?.lines() {
+        let cgroup = machine.bed.shell(&format!("sed -n 's/^0:://p' {}", maps.replace("maps", "cgroup")))?;
+        let is_unit = |name: &&str| name.ends_with(".service") || name.starts_with("session-");
+        units.extend(cgroup.split('/').find(is_unit).map(str::to_owned));
+    }
+    units.sort_unstable();
+    units.dedup();
+    Ok(units)
+}
+
 #[test]
 fn the_same_versions_again_restart_nothing_and_apt_is_hardly_slower_with_the_hook() -> Result<()> {
     needs_bed!(BASE);
-    let repository = repacked(BASE, "+reexec1", &LIBRARIES)?;
+    let repository = repacked(BASE, "+reexec1", &libraries())?;
     let rules = "  - { name: all, match: { owner: service }, action: restart }\n";
     let machine = Machine::with_repository("again", rules, Some(&repository))?;
-    machine.bed.apt_install(&LIBRARIES)?.success()?;
+    machine.bed.apt_install(&libraries())?.success()?;
     machine.applied()?;
     let units = ["nginx.service", "redis-server.service", "ssh.service", "rsyslog.service", "cron.service"];
     let before = units.map(|unit| machine.unit(unit).map(|unit| unit.invocation));
     let (runs, applies) = (machine.runs()?, machine.applies()?);
 
     let mut command = vec!["--reinstall"];
-    command.extend(LIBRARIES);
+    command.extend(libraries());
     let with = fastest(&machine, &command)?;
     machine.applied()?;
 
@@ -646,7 +665,7 @@ fn the_hand_over_survives_a_libc_upgrade_that_re_executes_pid_1() -> Result<()> 
 #[test]
 fn a_ladder_goes_on_where_a_reload_does_not_help() -> Result<()> {
     needs_bed!(BASE);
-    let repository = repacked(BASE, "+reexec1", &LIBRARIES)?;
+    let repository = repacked(BASE, "+reexec1", &libraries())?;
     let rules = "  - { name: web, match: { unit: nginx.service }, action: [reload, restart] }\n";
     let machine = Machine::with_repository("ladder", rules, Some(&repository))?;
     let before = machine.unit("nginx.service")?;
