@@ -151,7 +151,7 @@ impl Machine {
 
     /// How often the unit that acts was started.
     pub fn applies(&self) -> Result<usize> {
-        Ok(self.journal()?.lines().filter(|line| line.starts_with("Starting reexec-apply")).count())
+        Ok(self.journal()?.lines().filter(|line| line.starts_with("Starting ")).count())
     }
 
     /// What systemd says of a unit.
