@@ -55,6 +55,8 @@ pub(crate) struct Listener {
     events: OwnedFd,
     conversations: Vec<Conversation>,
     last_number: u64,
+    /// Out of descriptors: the next look tries again. Until then nobody is woken in vain.
+    is_paused: bool,
     /// Listening is this process's: a child that has a copy is not asked.
     process: u32,
 }
@@ -67,9 +69,19 @@ impl Listener {
         net::bind(&socket, &SocketAddrUnix::new_abstract_name(&new_name()?)?)?;
         net::listen(&socket, MOST as i32)?;
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&events, &socket, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
         let process = std::process::id();
-        Ok(Listener { socket, events, conversations: Vec::new(), last_number: LISTENER, process })
+        let conversations = Vec::new();
+        let mut new = Listener { socket, events, conversations, last_number: LISTENER, is_paused: true, process };
+        new.resume()?;
+        Ok(new)
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        if self.is_paused {
+            epoll::add(&self.events, &self.socket, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+            self.is_paused = false;
+        }
+        Ok(())
     }
 
     /// Readable when there may be something to do.
@@ -82,6 +94,7 @@ impl Listener {
         if std::process::id() != self.process {
             return Err(io::Error::other("this process was forked from the one that is asked"));
         }
+        self.resume()?;
         let mut buffer = Vec::with_capacity(EVENTS);
         let zero = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
         epoll::wait(&self.events, rustix::buffer::spare_capacity(&mut buffer), Some(&zero))?;
@@ -122,6 +135,11 @@ impl Listener {
                 Ok(socket) => self.admit(socket, now)?,
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    epoll::delete(&self.events, &self.socket)?;
+                    self.is_paused = true;
+                    return Ok(());
+                }
                 Err(errno) => return Err(errno.into()),
             }
         }

@@ -94,7 +94,7 @@ pub fn compile(compiler: &str, source: &Path, program: &Path, linking: Linking) 
 pub fn program(language: Language) -> Result<PathBuf> {
     let tree = installed()?;
     if language == Language::Rust {
-        return Ok(built()?.join("examples/echo"));
+        return built_example("echo");
     }
     let program = built()?.join(crate::place::unique("echo-c"));
     compile("gcc", &workspace().join("client/examples/echo.c"), &program, Linking::Shared)?;
@@ -102,6 +102,27 @@ pub fn program(language: Language) -> Result<PathBuf> {
     let last = tree.join("echo");
     fs::rename(&program, &last)?;
     Ok(last)
+}
+
+/// An example of `client/` in Rust.
+pub fn built_example(name: &str) -> Result<PathBuf> {
+    installed()?;
+    Ok(built()?.join("examples").join(name))
+}
+
+/// The same program with another build-id, as a newer build has it.
+pub fn newer(program: &[u8]) -> Result<Vec<u8>> {
+    let folder = Scratch::new("newer")?;
+    let (old, note) = (folder.join("old"), folder.join("note"));
+    fs::write(&old, program)?;
+    let id = [&b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0"[..], &[7; 20]].concat();
+    fs::write(&note, id)?;
+    let mut objcopy = Command::new("objcopy");
+    objcopy.arg(format!("--update-section=.note.gnu.build-id={}", note.display()));
+    run(objcopy.arg(&old).arg(folder.join("new")), b"", BUILD)?.success()?;
+    let newer = fs::read(folder.join("new"))?;
+    ensure!(newer != program, "objcopy changed nothing");
+    Ok(newer)
 }
 
 /// Writes an executable file by another process: a descriptor of ours that another thread's child
@@ -176,9 +197,7 @@ impl Daemon {
 
     /// A new connection.
     pub fn connect(&self) -> Result<Connection> {
-        let stream = UnixStream::connect(self.folder.join("socket"))?;
-        stream.set_read_timeout(Some(SOON))?;
-        Ok(Connection(BufReader::new(stream)))
+        Connection::open(&self.folder.join("socket"))
     }
 
     /// Puts a newer program under its name, as a package manager does: written beside it, then renamed.
@@ -217,6 +236,13 @@ impl Drop for Daemon {
 pub struct Connection(BufReader<UnixStream>);
 
 impl Connection {
+    /// Connects to a daemon's socket.
+    pub fn open(socket: &Path) -> Result<Connection> {
+        let stream = UnixStream::connect(socket).with_context(|| socket.display().to_string())?;
+        stream.set_read_timeout(Some(SOON))?;
+        Ok(Connection(BufReader::new(stream)))
+    }
+
     /// Sends a part of a line.
     pub fn send(&mut self, text: &str) -> Result<()> {
         Ok(self.0.get_mut().write_all(text.as_bytes())?)

@@ -209,6 +209,36 @@ fn many_who_connect_and_never_ask_do_not_hold_the_daemon() -> Result<()> {
 }
 
 #[test]
+fn a_daemon_out_of_descriptors_is_asked_when_it_has_some_again() -> Result<()> {
+    use rustix::process::{prlimit, Pid, Resource, Rlimit};
+    if !rustix::process::geteuid().is_root() {
+        skip!("needs root");
+    }
+    let daemon = Daemon::start(Language::C)?;
+    let pid = i32::try_from(daemon.pid()).ok().and_then(Pid::from_raw);
+    let used: Vec<u32> = daemon.descriptors()?.into_iter().map(|(number, _)| number).collect();
+    let free = (0..).find(|number| !used.contains(number)).context("a number")?;
+    let full = Rlimit { current: Some(free.into()), ..rustix::process::getrlimit(Resource::Nofile) };
+    let before = prlimit(pid, Resource::Nofile, full)?;
+    let ticks = || -> Result<u64> {
+        let stat = daemon.proc("stat")?;
+        let fields = stat.rsplit_once(')').context("a name")?.1.split_ascii_whitespace().skip(11).take(2);
+        fields.map(|ticks| Ok(ticks.parse::<u64>()?)).sum()
+    };
+    let (worked, start_ticks) = (ticks()?, daemon.start_ticks()?);
+    let target = Target { pid: daemon.pid(), start_ticks };
+    let refused = ask(target, Ask::default(), Instant::now() + Duration::from_secs(1));
+    assert!(matches!(refused, Err(Unasked::NoAnswer)), "{refused:?}");
+    // A hundredth of a second each; a daemon that is woken in vain works all the time.
+    ensure!(ticks()? < worked + 20, "it was busy with nothing");
+    prlimit(pid, Resource::Nofile, before)?;
+    daemon.replace()?;
+    assert_eq!(daemon.connect()?.say("a")?, "1 a");
+    assert_eq!(ask_and_wait(&daemon)?, (Answer::Will, Next::Ended));
+    daemon.becomes_fresh()
+}
+
+#[test]
 fn who_poses_as_the_daemon_is_not_asked() -> Result<()> {
     use rustix::net::{accept, bind, listen, socket_with, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
     let daemon = Daemon::start(Language::Rust)?;
@@ -370,5 +400,42 @@ fn the_header_declares_what_the_library_exports() -> Result<()> {
     let ever = ALL_FUNCTIONS.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect::<Vec<_>>();
     let never: Vec<_> = exported.iter().filter(|name| !ever.contains(name)).collect();
     assert_eq!(never, [&""; 0], "no program calls it");
+    Ok(())
+}
+
+/// What the guide leaves to its reader.
+const REST_OF_RUST: &str = r#"
+fn wait_for(_: &Client, _: &TcpListener) -> std::io::Result<()> { Ok(()) }
+fn serve(_: &TcpListener) -> std::io::Result<u64> { Ok(0) }
+"#;
+const BEFORE_C: &str = r#"
+#include <reexec-client.h>
+#include <syslog.h>
+static int listen_on(int port) { return port; }
+static void wait_for(int one, int other) { (void)one; (void)other; }
+static void serve(int listener) { (void)listener; }
+int main(int argc, char **argv) {
+"#;
+
+#[test]
+fn the_examples_of_the_guide_compile() -> Result<()> {
+    let guide = fs::read_to_string(workspace().join("docs/daemon-authors.md"))?;
+    let block = |kind: &str| -> Result<String> {
+        let (_, rest) = guide.split_once(&format!("```{kind}\n")).context("a block")?;
+        Ok(rest.split_once("\n```").context("its end")?.0.to_owned())
+    };
+    let folder = Scratch::new("guide")?;
+    let source = folder.join("guide.c");
+    fs::write(&source, format!("{BEFORE_C}{}\n}}\n", block("c")?))?;
+    compile("gcc", &source, &folder.join("guide"), Linking::Shared)?;
+
+    let source = folder.join("guide.rs");
+    fs::write(&source, format!("{}{REST_OF_RUST}", block("rust")?))?;
+    let library = installed()?.join("../libreexec_client.rlib");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition=2021", "--emit=metadata", "-Dwarnings", "--out-dir"]).arg(folder.path());
+    rustc.arg(format!("--extern=reexec_client={}", library.display()));
+    rustc.arg(format!("-Ldependency={}", installed()?.join("../deps").display())).arg(&source);
+    run(&mut rustc, b"", Duration::from_secs(120))?.success()?;
     Ok(())
 }
