@@ -403,6 +403,97 @@ fn the_header_declares_what_the_library_exports() -> Result<()> {
     Ok(())
 }
 
+/// Executes itself once, from among threads, and looks at what it was left with.
+const KEEPER: &str = r#"
+#define _GNU_SOURCE
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <reexec-client.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void *sleeper(void *nothing) {
+    for (;;) pause();
+    return nothing;
+}
+
+static void first(struct reexec_client *client, int lock) {
+    pthread_t thread;
+    sigset_t block;
+    char folder[4096];
+    pid_t pid = getpid();
+    /* What the daemon does with its life after the start. */
+    sigemptyset(&block);
+    sigaddset(&block, SIGUSR2);
+    assert(!sigprocmask(SIG_BLOCK, &block, NULL) && signal(SIGUSR1, SIG_IGN) != SIG_ERR);
+    assert(!prctl(PR_SET_PDEATHSIG, SIGTERM) && !setenv("KEPT", "yes", 1) && !setenv("LISTEN_FDS", "7", 1));
+    assert(!chdir("/usr") && getcwd(folder, sizeof folder));
+    umask(027);
+    for (int i = 0; i < 4; i++) assert(!pthread_create(&thread, NULL, sleeper, NULL));
+    assert(open("/dev/null", O_RDONLY) > lock); /* not passed */
+    assert(!flock(lock, LOCK_EX | LOCK_NB));
+    assert(!reexec_client_pass(client, "lock", lock) && !reexec_client_pass_state(client, "pid", &pid, sizeof pid));
+    assert(!reexec_client_pass_state(client, "empty", NULL, 0));
+    reexec_client_execute(client);
+    fprintf(stderr, "%s\n", reexec_client_error(client));
+    exit(1);
+}
+
+int main(int argc, char **argv) {
+    struct reexec_client *client;
+    pid_t before;
+    sigset_t blocked;
+    int signal_of_death, lock, other;
+    char one[1], folder[4096];
+    assert(argc == 3 && !strcmp(argv[2], "a b") && !reexec_client_start(&client, argc, argv));
+    lock = reexec_client_take(client, "lock");
+    if (lock < 0)
+        first(client, open(argv[1], O_RDWR | O_CREAT, 0600));
+    assert(lock == 3 && fcntl(lock, F_GETFD) == FD_CLOEXEC && fcntl(4, F_GETFD) == FD_CLOEXEC);
+    assert(reexec_client_take_state(client, "pid", one, sizeof one) == -EMSGSIZE);
+    assert(reexec_client_take_state(client, "pid", &before, sizeof before) == -ENOENT);
+    assert(reexec_client_take_state(client, "empty", one, sizeof one) == 0);
+    assert(open("/dev/null", O_RDONLY) == 4); /* nothing else came along */
+    other = open(argv[1], O_RDWR);
+    assert(flock(other, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+    assert(!sigprocmask(SIG_SETMASK, NULL, &blocked) && !sigismember(&blocked, SIGUSR2));
+    assert(signal(SIGUSR1, SIG_IGN) == SIG_IGN);
+    assert(!prctl(PR_GET_PDEATHSIG, &signal_of_death) && signal_of_death == SIGTERM);
+    assert(!strcmp(getenv("KEPT"), "yes") && !strcmp(getenv("LISTEN_FDS"), "3"));
+    assert(!strcmp(getcwd(folder, sizeof folder), "/usr") && umask(0) == 027);
+    printf("%d\n", getpid());
+    return 0;
+}
+"#;
+
+#[test]
+fn the_next_program_has_what_execve_keeps_and_what_it_was_passed_and_no_more() -> Result<()> {
+    let folder = Scratch::new("keeper")?;
+    let (source, program) = (folder.join("keeper.c"), folder.join("keeper"));
+    fs::write(&source, KEEPER)?;
+    compile("gcc", &source, &program, Linking::Shared)?;
+    let mut command = Command::new(&program);
+    command.arg(folder.join("lock")).arg("a b").env("LD_LIBRARY_PATH", installed()?.join("usr/lib"));
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn()?;
+    let pid = child.id();
+    let said = wait_until("it has looked", SOON, || Ok(child.try_wait()?))
+        .and_then(|status| Ok((status.success(), std::io::read_to_string(child.stdout.take().context("a pipe")?)?)));
+    if said.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    assert_eq!(said?, (true, format!("{pid}\n")));
+    Ok(())
+}
+
 /// What the guide leaves to its reader.
 const REST_OF_RUST: &str = r#"
 fn wait_for(_: &Client, _: &TcpListener) -> std::io::Result<()> { Ok(()) }

@@ -4,7 +4,7 @@ use anyhow::{ensure, Context, Result};
 use reexec_tests::debian::Package;
 use reexec_tests::echo::{built_example, installed, newer, program, Connection, Language};
 use reexec_tests::machine::{Machine, BASE};
-use reexec_tests::needs_bed;
+use reexec_tests::{needs_bed, skip, suite};
 use std::fs;
 
 /// A daemon as a package: what it is called, and what its unit says.
@@ -80,6 +80,9 @@ fn boot(name: &str, rules: &str) -> Result<Machine> {
 #[test]
 fn services_keep_pid_sockets_and_connections_over_an_upgrade_by_apt() -> Result<()> {
     needs_bed!(BASE);
+    if suite::name() == "bullseye" {
+        skip!("the example daemons are built for this machine's C library, which is newer");
+    }
     let machine = boot("client", "  []\n")?;
     let mut connections = Vec::new();
     for service in &SERVICES {
