@@ -143,10 +143,17 @@ while True:
 "#;
 
 fn speak(daemon: &Daemon, user: u32, message: &[u8]) -> Result<String> {
+    speak_by(&[], daemon, user, message)
+}
+
+/// From within what the wrapper makes of it.
+fn speak_by(wrapper: &[&str], daemon: &Daemon, user: u32, message: &[u8]) -> Result<String> {
     let name = String::from_utf8(reexec_client::ask::names(daemon.pid())?.pop().context("a name")?)?;
     let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut python = Command::new("/usr/bin/python3");
-    python.args(["-c", SPEAK, &name, &user.to_string(), &hex]);
+    let (user, words) = (user.to_string(), ["/usr/bin/python3", "-c", SPEAK, &name]);
+    let words = [wrapper, &words, &[&user, &hex]].concat();
+    let mut python = Command::new(words[0]);
+    python.args(&words[1..]);
     Ok(run(&mut python, b"", SOON)?.success()?.text())
 }
 
@@ -164,6 +171,20 @@ fn another_user_is_refused_and_learns_nothing() -> Result<()> {
         assert_eq!(speak(&daemon, 0, b"reexec 1 ask")?, "reexec 1 will", "{language:?}");
         daemon.becomes_fresh()?;
     }
+    Ok(())
+}
+
+#[test]
+fn root_of_a_container_on_the_same_network_is_refused() -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        skip!("needs root");
+    }
+    let daemon = Daemon::start(Language::Rust)?;
+    daemon.replace()?;
+    let container = ["unshare", "--pid", "--fork", "--mount-proc"];
+    let said = speak_by(&container, &daemon, 0, b"reexec 1 ask")?;
+    assert_eq!(said, "reexec 1 no a process in a container may not ask");
+    ensure!(!daemon.is_fresh()?);
     Ok(())
 }
 
