@@ -6,7 +6,7 @@
 # demo     a real upgrade in a throwaway machine, before and after
 # bench    beside the least that any scanner must do, and beside every other tool on this machine;
 #          BENCH="1000 5000": numbers of processes
-# install  to DESTDIR, below PREFIX
+# install  to DESTDIR, below PREFIX; with the library for C daemons (install-client), unless CLIENT is empty
 # deb      dist/reexec_VERSION-1_ARCH.deb
 BENCH ?=
 .PHONY: deps build test test-suites test-kernels demo bench install install-client deb clean lint
