@@ -11,5 +11,6 @@ pub mod run;
 pub mod skip;
 pub mod source;
 pub mod suite;
+pub mod states;
 pub mod tools;
 pub mod victim;

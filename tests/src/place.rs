@@ -31,7 +31,12 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// A new, empty folder below `/var/tmp` (on a disk: `/tmp` may be a tmpfs).
     pub fn new(prefix: &str) -> Result<Scratch> {
-        let path = Path::new("/var/tmp").join(unique(&format!("reexec-test-{prefix}")));
+        Scratch::below(Path::new("/var/tmp"), prefix)
+    }
+
+    /// A new, empty folder below `folder`: what lies in `/var/tmp` is nobody's for good.
+    pub fn below(folder: &Path, prefix: &str) -> Result<Scratch> {
+        let path = folder.join(unique(&format!("reexec-test-{prefix}")));
         std::fs::create_dir(&path).with_context(|| format!("create {}", path.display()))?;
         Ok(Scratch(path))
     }

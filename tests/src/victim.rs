@@ -36,17 +36,28 @@ impl Victim {
 
     /// Starts this command, which in the end executes a victim: to wrap it in `unshare`, `setpriv`…
     pub fn start(command: &mut Command) -> Result<Victim> {
+        let mut victim = Victim::begin(command)?;
+        victim.wait_until_ready().with_context(|| format!("{command:?}"))?;
+        Ok(victim)
+    }
+
+    /// Starts this command and does not wait: many get ready at one time.
+    pub fn begin(command: &mut Command) -> Result<Victim> {
         let leader = command
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("start {command:?}"))?;
-        let mut victim = Victim { leader, pids: Vec::new() };
-        let line = victim.first_line().with_context(|| format!("{command:?}"))?;
+        Ok(Victim { leader, pids: Vec::new() })
+    }
+
+    /// Waits until it says that it is ready, and notes the pids.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
+        let line = self.first_line()?;
         let pids = line.strip_prefix("ready ").context("not ready")?;
-        victim.pids = pids.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-        Ok(victim)
+        self.pids = pids.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        Ok(())
     }
 
     /// Its pid, as it sees itself.
@@ -97,16 +108,18 @@ pub fn program() -> Result<PathBuf> {
     compile("victim.c", &["-pthread", "-ldl"])
 }
 
-/// The library in this version (1 or 2): the same code in another build, with another build-id.
+/// The library in this version (1, 2 or 3): the same code in another build, with another build-id.
 pub fn library(version: u32) -> Result<PathBuf> {
     let version = format!("-DVERSION={version}");
     compile("library.c", &["-shared", "-fPIC", "-Wl,--build-id", &version])
 }
 
-fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
+/// A source of `tests/victim`, compiled once for each version of it and of these flags.
+pub fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
     let source = workspace().join("tests/victim").join(source);
     let mut hasher = DefaultHasher::new();
-    (fs::read(&source)?, flags).hash(&mut hasher);
+    let factories = fs::read(source.with_file_name("factories.h"))?;
+    (fs::read(&source)?, factories, flags).hash(&mut hasher);
     let name = source.file_stem().context("a name")?.to_string_lossy();
     let program = built()?.join(format!("{name}-{:016x}", hasher.finish()));
     if program.exists() {

@@ -7,6 +7,7 @@ pub mod file;
 pub mod health;
 pub mod history;
 pub mod judge;
+pub mod kinship;
 pub mod mapping;
 pub mod owner;
 pub mod pending;

@@ -27,6 +27,10 @@ pub struct Snapshot {
     pub facts: FileFacts,
     /// Its file handle: type and bytes in hexadecimal; `None` where the file system gives none.
     pub handle: Option<(i32, String)>,
+    /// SHA-256 of its bytes in hexadecimal, of a text: what an interpreter read is held by nobody, so
+    /// that afterwards only this tells whether it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// One call of a trigger.
@@ -163,7 +167,7 @@ mod tests {
             uid: 0,
             mode: 0,
         };
-        Snapshot { path: PathBuf::from("/l"), facts, handle: None }
+        Snapshot { path: PathBuf::from("/l"), facts, handle: None, digest: None }
     }
 
     #[test]

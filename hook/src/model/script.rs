@@ -1,4 +1,5 @@
-//! Which script an interpreter reads, from its arguments and the kernel's own script rules.
+//! Which script an interpreter reads, from its arguments and the kernel's own script rules, and which
+//! other files it is likely to have read.
 //!
 //! Only the position of the first argument that is no option counts (execve(2), "Interpreter
 //! scripts", and each interpreter's manual); nothing is opened, run or believed. Who names a script
@@ -9,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// How one family of interpreters is called.
+#[derive(Debug)]
 struct Family {
     /// Beginnings of the program's name; behind them only a version follows.
     names: &'static [&'static str],
@@ -18,48 +20,109 @@ struct Family {
     with_value: &'static [&'static str],
     /// The option whose value is the script, if only that is one.
     script_option: Option<&'static str>,
+    /// What the names of its sources end in.
+    sources: &'static [&'static str],
+    /// Archives of code, which it holds open as long as it runs.
+    archives: &'static [&'static str],
 }
+
+const PLAIN: Family =
+    Family { names: &[], without_script: &[], with_value: &[], script_option: None, sources: &[], archives: &[] };
 
 const FAMILIES: &[Family] = &[
     Family {
         names: &["python", "pypy"],
         without_script: &["-c", "-m"],
-        with_value: &["-W", "-X", "-Q"],
-        script_option: None,
+        with_value: &["-W", "-X", "-Q", "--check-hash-based-pycs"],
+        sources: &["py"],
+        archives: &["pyz", "zip", "egg", "whl"],
+        ..PLAIN
     },
-    Family { names: &["perl"], without_script: &["-e", "-E"], with_value: &["-I", "-M", "-m"], script_option: None },
-    Family { names: &["ruby"], without_script: &["-e"], with_value: &["-I", "-r", "-C"], script_option: None },
+    Family {
+        names: &["perl"],
+        without_script: &["-e", "-E"],
+        with_value: &["-I", "-M", "-m"],
+        sources: &["pl", "pm"],
+        ..PLAIN
+    },
+    Family { names: &["ruby"], without_script: &["-e"], with_value: &["-I", "-r", "-C"], sources: &["rb"], ..PLAIN },
     Family {
         names: &["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"],
         without_script: &["-c", "-s"],
         with_value: &["-o", "+o", "-O", "+O", "--rcfile", "--init-file"],
-        script_option: None,
+        sources: &["sh", "bash", "zsh", "ksh", ""],
+        ..PLAIN
     },
     Family {
         names: &["node", "nodejs"],
         without_script: &["-e", "--eval", "-p", "--print"],
         with_value: &["-r", "--require", "--import"],
-        script_option: None,
+        sources: &["js", "mjs", "cjs"],
+        ..PLAIN
     },
     Family {
         names: &["php", "php-cli"],
         without_script: &["-r", "-S"],
         with_value: &["-c", "-d", "-z"],
         script_option: Some("-f"),
+        sources: &["php", "inc"],
+        archives: &["phar"],
     },
-    Family { names: &["lua", "luajit"], without_script: &["-e"], with_value: &["-l"], script_option: None },
-    Family { names: &["tclsh", "wish"], without_script: &[], with_value: &["-encoding"], script_option: None },
+    Family { names: &["lua", "luajit"], without_script: &["-e"], with_value: &["-l"], sources: &["lua"], ..PLAIN },
+    Family { names: &["tclsh", "wish"], with_value: &["-encoding"], sources: &["tcl"], ..PLAIN },
+    Family { names: &["awk", "gawk", "mawk"], script_option: Some("-f"), sources: &["awk"], ..PLAIN },
     Family {
         names: &["java"],
-        without_script: &[],
         with_value: &["-cp", "-classpath", "--class-path", "-p", "--module-path"],
         script_option: Some("-jar"),
+        archives: &["jar", "war", "ear", "jmod", "zip"],
+        ..PLAIN
     },
 ];
 
+/// A program that reads programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Interpreter(&'static Family);
+
+impl Interpreter {
+    /// The interpreter that a program file is; `None` for any other program. The program may have been
+    /// replaced since, and is then printed with the kernel's suffix.
+    pub fn of(program: &Path) -> Option<Interpreter> {
+        family_of(&undeleted(program)).map(Interpreter)
+    }
+
+    /// Whether a file's name is that of a source of it.
+    pub fn is_source(self, path: &Path) -> bool {
+        let suffix = path.extension().map_or("", |suffix| suffix.to_str().unwrap_or("?"));
+        self.0.sources.contains(&suffix)
+    }
+
+    /// Whether a file's name is that of an archive of its code.
+    pub fn is_archive(self, path: &Path) -> bool {
+        path.extension().and_then(OsStr::to_str).is_some_and(|suffix| self.0.archives.contains(&suffix))
+    }
+
+    /// The module that it was told to run (`python3 -m pkg.module`), as a relative path without suffix.
+    pub fn module(self, arguments: &[Vec<u8>]) -> Option<PathBuf> {
+        if !self.0.without_script.contains(&"-m") {
+            return None;
+        }
+        let at = arguments.iter().position(|argument| argument == b"-m")?;
+        let name = arguments.get(at + 1)?;
+        let parts = name.split(|&byte| byte == b'.').map(OsStr::from_bytes);
+        Some(parts.collect())
+    }
+}
+
+/// A printed path without the suffix that the kernel gives it when its name is gone.
+pub fn undeleted(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b" (deleted)").unwrap_or(bytes)))
+}
+
 /// The script that a program reads, as an absolute path; `None` where it reads none.
 pub fn script_of(program: &Path, arguments: &[Vec<u8>], working_folder: Option<&Path>) -> Option<PathBuf> {
-    let family = family_of(program)?;
+    let family = family_of(&undeleted(program))?;
     let script = script_argument(family, arguments.get(1..)?)?;
     let path = Path::new(OsStr::from_bytes(script));
     match path.is_absolute() {
@@ -70,7 +133,7 @@ pub fn script_of(program: &Path, arguments: &[Vec<u8>], working_folder: Option<&
 
 /// Whether a program is one that reads scripts.
 pub fn is_interpreter(program: &Path) -> bool {
-    family_of(program).is_some()
+    Interpreter::of(program).is_some()
 }
 
 fn family_of(program: &Path) -> Option<&'static Family> {

@@ -82,6 +82,16 @@ words! {
 }
 
 words! {
+    /// How certain a cause is.
+    Certainty {
+        /// By identity, or by what the process itself holds.
+        Proven = "proven",
+        /// By what it was started with, what it names or what it maps besides.
+        Likely = "likely",
+    }
+}
+
+words! {
     /// What is said of a process.
     Verdict {
         /// Runs what is on disk.
@@ -114,4 +124,6 @@ pub struct Cause {
     pub current: Option<FileId>,
     /// On what evidence, in words.
     pub evidence: String,
+    /// Whether the evidence is proof.
+    pub certainty: Certainty,
 }

@@ -134,6 +134,7 @@ fn cause(row: &Cause) -> Value {
         "mapped": row.mapped.map(id),
         "current": row.current.map(id),
         "evidence": row.evidence,
+        "certainty": row.certainty.word(),
     })
 }
 

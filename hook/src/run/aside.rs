@@ -10,10 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What took the place of a live file, if anything did.
-pub fn look(view: &FileView, root: &Root, mapped: &dyn Fn() -> Option<File>, claims: &ClaimIndex) -> Option<Aside> {
+pub fn look(view: &FileView, root: &Root, claims: &ClaimIndex) -> Option<Aside> {
     let Standing::Live(facts) = &view.standing else { return None };
     let path = view.sighting.path();
-    soname_beside(path, facts, root, mapped)
+    // The path leads to the mapped inode, so that can be read through it without any right on the process.
+    soname_beside(path, facts, root, &|| root.open(path))
         .or_else(|| claimed_beside(path, facts, root, claims))
         .or_else(|| swapped(path, facts, root, claims))
 }

@@ -1,7 +1,7 @@
 //! From what somebody says was replaced to claims that can be asked by path and by inode.
 
 use crate::model::claim::Claim;
-use crate::model::file::{FileKind, Stamp};
+use crate::model::file::{FileKind, Look, Stamp};
 use crate::model::judge::{ClaimIndex, ClaimedFile};
 use crate::model::text::path_of;
 use crate::sys::files::{Links, Root};
@@ -60,13 +60,22 @@ pub fn index(claims: &[Claim], earlier: &[Claim], root: &Path) -> Result<ClaimIn
                     (real, link_changed)
                 });
                 let (path, link_changed) = (real.join(name), *link_changed);
-                let now = host.look(&path, Links::Follow);
+                let (now, link_made) = look(&host, &path);
+                index.note_link(link_made.max(link_changed));
                 index.add_file(path, ClaimedFile { package: package.clone(), now, link_changed, earlier });
             }
             Claim::Tree { prefix } => index.add_tree(host.resolve_folder(&below(prefix))),
         }
     }
     Ok(index)
+}
+
+/// What a claimed path leads to, and when it was made if it is a symbolic link.
+fn look(root: &Root, path: &Path) -> (Look, Option<Stamp>) {
+    match root.look(path, Links::Keep) {
+        Look::Found(link) if link.kind == FileKind::Link => (root.look(path, Links::Follow), Some(link.changed)),
+        now => (now, None),
+    }
 }
 
 /// When the newest of the symbolic links on the way to a folder was made.

@@ -212,6 +212,10 @@ fn tell_file(out: &mut String, view: &FileView) {
             (view.recorded.unwrap_or(judged.method).to_string(), judged.evidence.clone())
         }
         Standing::Gone => ("removed".to_owned(), "the path names nothing".to_owned()),
+        Standing::Covered => (
+            "unknown".to_owned(),
+            "the file is there, but its path does not lead to it: something is mounted over it".to_owned(),
+        ),
         Standing::NoFile => ("no file".to_owned(), "memory that only looks like a file".to_owned()),
         Standing::Hidden(why) => ("unknown".to_owned(), why.clone()),
     };

@@ -10,15 +10,17 @@ use crate::run::protect;
 use crate::sys::files::{Links, Root};
 use crate::sys::plugin::{Phase, Plugin, PluginError, Plugins, TriggerInput};
 use crate::sys::systemd::{self, Systemd};
-use crate::sys::{clock, host, input};
+use crate::sys::{clock, content, host, input};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A trigger list of a whole distribution is some 10 MB.
 const MOST_INPUT: usize = 16 << 20;
 const INPUT_DEADLINE: Duration = Duration::from_secs(8);
 const READ_DEADLINE: Duration = Duration::from_secs(8);
+/// The package manager waits for it.
+const DIGESTS_DEADLINE: Duration = Duration::from_secs(2);
 /// The unit that waits for the transaction's end and then acts.
 const APPLY_UNIT: &str = "reexec-apply.service";
 
@@ -144,9 +146,14 @@ fn snapshots(claims: &[Claim], root: &Path) -> Vec<Snapshot> {
         let (facts, handle) = own.look_with_handle(&path, Links::Keep)?;
         let handle =
             handle.map(|handle| (handle.kind, handle.bytes.iter().map(|byte| format!("{byte:02x}")).collect()));
-        Some(Snapshot { path, facts, handle })
+        Some(Snapshot { path, facts, handle, digest: None })
     };
-    claims.iter().filter_map(look).collect()
+    let mut all: Vec<Snapshot> = claims.iter().filter_map(look).collect();
+    let end = Instant::now() + DIGESTS_DEADLINE;
+    for snapshot in all.iter_mut().take_while(|_| Instant::now() < end) {
+        snapshot.digest = content::text_digest(&own, &snapshot.path, &snapshot.facts);
+    }
+    all
 }
 
 /// After the files were replaced: says so in one line, and hands over by the policy.

@@ -1,14 +1,13 @@
 //! One look at the machine: the scan, what the package databases add, the verdicts.
 
 use super::desk::{Desk, Known};
-use crate::model::judge::{judge_process, method_of, Standing, VerdictOf};
-use crate::model::pending::Lineage;
+use crate::model::judge::{judge_process, Standing, VerdictOf};
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow};
 use crate::model::starts::StartsOf;
 use crate::model::verdict::{CauseKind, Content, Method, Verdict};
 use crate::run::scan::{scan, Extent, Question, Seen};
-use crate::run::{claims, packages};
+use crate::run::{claims, packages, traces};
 use crate::sys::{clock, host};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -45,7 +44,9 @@ pub fn look(desk: &Desk<'_>, known: &Known) -> Result<Report> {
 pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked> {
     let started = clock::now();
     let common = desk.common;
-    let index = Arc::new(claims::index(&known.now, &known.earlier, &common.root)?);
+    let mut index = claims::index(&known.now, &known.earlier, &common.root)?;
+    index.add_before(&known.snapshots, &known.packages);
+    let index = Arc::new(index);
     let starts_of = starts_of(desk);
     let starts = Arc::new(starts_of.as_ref().map(|of| desk.store.starts(of)).unwrap_or_default());
     let mut seen = scan(&Question {
@@ -61,7 +62,7 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
         // Without it the next look only takes longer.
         let _ = desk.store.keep_starts(&starts.with(&seen.started, &seen.pids), of);
     }
-    trace(&mut seen, known);
+    traces::trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
     faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));
     let verdicts = seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
@@ -93,18 +94,6 @@ impl Looked {
             files: self.claimed,
         });
         report
-    }
-}
-
-/// Where a snapshot knows which file followed on the mapped one, that one tells how it was replaced.
-fn trace(seen: &mut Seen, known: &Known) {
-    let lineage = Lineage::of(&known.snapshots);
-    for file in &mut seen.files {
-        let (Standing::Replaced { .. }, Some(old)) = (&file.standing, file.sighting.mapped.found()) else { continue };
-        if let Some(next) = lineage.successor(file.sighting.path(), old) {
-            file.recorded = Some(method_of(Some(old), next, file.sighting.keeps_death).method)
-                .filter(|method| *method != Method::Unknown);
-        }
     }
 }
 

@@ -3,14 +3,16 @@
 //! Most processes map nothing but files that were met before and are what they were: they are told by
 //! the numbers of the inodes alone ([`Scanner::is_plain`]). The others are looked at closely.
 
+use super::names;
 use super::scan::{Extent, Hall, Progress, Seen};
-use super::scripts;
+use super::scripts::{self, Reading, Scripts};
 use super::sights::Sights;
 use crate::model::file::{Look, Stamp};
 use crate::model::judge::{self, Candidate, Named, Space, Use};
 use crate::model::mapping::{Mapping, Wanted};
 use crate::model::owner::{cgroup_path, Owner};
 use crate::model::process::{Gap, ProcessKey, ProcessSnapshot, Stat};
+use crate::model::script;
 use crate::sys::clock;
 use crate::sys::mappings::{Mappings, Row};
 use crate::sys::procs::{build_id, ProcessHandle};
@@ -94,6 +96,8 @@ impl<'a> Scanner<'a> {
         let sights = self.hall.sights.read().unwrap_or_else(PoisonError::into_inner);
         let Some(since) = sights.plain_since(namespace, self.mappings.rows()) else { return false };
         drop(sights);
+        // Who started before a claimed link was flipped has to be asked what it loaded through it.
+        let since = self.hall.question.claims.newest_link().map_or(since, |made| made.max(since));
         let is_later = |ticks: u64| clock::of_ticks(self.boot, ticks) >= since;
         if since <= self.boot || self.hall.question.starts.not_before(pid).is_some_and(is_later) {
             return true;
@@ -145,14 +149,19 @@ impl<'a> Scanner<'a> {
         let claims = &self.hall.question.claims;
         let all = self.hall.question.extent == Extent::All || gap.is_some();
         let quiet = is_quiet(sights, &uses, self.boot);
-        if !all && quiet && claims.is_empty() {
+        if !all && quiet && claims.is_empty() && !interprets(sights, &uses) {
             return;
         }
         let Ok(stat) = process.stat() else { return };
         let started = clock::of_ticks(self.boot, stat.start_ticks);
         let exe = reader.exe();
-        let scripts = scripts::look(exe.as_deref(), reader, started, claims);
-        if !all && scripts.is_empty() && (quiet || is_quiet(sights, &uses, started)) {
+        let mapped = uses.iter().map(|usage| sights.files[usage.file as usize].sighting.path().as_path()).collect();
+        let reading = Reading { program: exe.as_deref(), process: reader, started, mapped, claims };
+        let Scripts { causes: scripts, doubt } = scripts::look(&reading);
+        let gap = gap.or_else(|| doubt.map(Gap::Failed));
+        names::look(sights, &mut uses, reader, started);
+        let told = all || gap.is_some() || !scripts.is_empty() || names::found(&uses);
+        if !told && (quiet || is_quiet(sights, &uses, started)) {
             return;
         }
         let snapshot = self.snapshot(process, reader, stat, exe);
@@ -180,6 +189,12 @@ impl<'a> Scanner<'a> {
             cgroup: cgroup_path(&cgroup).unwrap_or_default().to_vec(),
         }
     }
+}
+
+/// Whether its program reads scripts, which are not mapped.
+fn interprets(sights: &Sights, uses: &[Use]) -> bool {
+    let program = uses.iter().find(|usage| usage.is_program);
+    program.is_some_and(|usage| script::is_interpreter(sights.files[usage.file as usize].sighting.path()))
 }
 
 /// Whether nothing is to be said of a process that started then.
@@ -232,6 +247,7 @@ impl Subject<'_> {
                     range: (mapping.start, mapping.end),
                     named: Named::Unsaid,
                     old_bytes: false,
+                    elsewhere: None,
                 });
                 self.uses.len() - 1
             }

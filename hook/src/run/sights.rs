@@ -83,9 +83,8 @@ impl Sights {
     pub fn remember(&mut self, usage: &Use) {
         let view = &self.files[usage.file as usize];
         let key = (view.sighting.space, view.sighting.printed);
-        let asks_more = view.aside.is_some()
-            || view.upper_build_id.is_some()
-            || (!self.claims.is_empty() && script::is_interpreter(view.sighting.path()));
+        let asks_more =
+            view.aside.is_some() || view.upper_build_id.is_some() || script::is_interpreter(view.sighting.path());
         if asks_more || self.nameless(key.0, key.1) != Some(usage.file) {
             return;
         }
@@ -118,7 +117,7 @@ impl Sights {
         let single = match &self.files[*index as usize].standing {
             Standing::Live(facts) => facts.links == 1,
             Standing::NoFile => true,
-            Standing::Replaced { .. } | Standing::Gone | Standing::Hidden(_) => false,
+            Standing::Replaced { .. } | Standing::Gone | Standing::Covered | Standing::Hidden(_) => false,
         };
         single.then_some(*index)
     }
@@ -172,8 +171,12 @@ impl Sights {
         let mounted = proven.is_some() || self.spaces.is_mounted(space, mapping.id, &mapped);
         let (keeps_death, on_host, in_scratch_folder) = (true, space == Space::HOST, false);
         let (name, printed) = (mapping.name.to_vec(), mapping.id);
+        let bound = |(path, look): &(PathBuf, Look)| {
+            look.found().is_some_and(|facts| facts.links == 0) && root.is_some_and(|root| root.is_mounted_at(path))
+        };
+        let bound = names.iter().any(bound);
         let mut sighting =
-            Sighting { space, name, printed, mapped, mounted, keeps_death, names, on_host, in_scratch_folder };
+            Sighting { space, name, printed, mapped, mounted, keeps_death, bound, names, on_host, in_scratch_folder };
         sighting.on_host = sighting.on_host || self.is_hosts(&sighting);
         if let (None, Some(root)) = (proven, root) {
             self.look_around(&mut sighting, root);
@@ -204,7 +207,7 @@ impl Sights {
                 sighting.in_scratch_folder =
                     sighting.path().ancestors().skip(1).any(|folder| mode(folder) & SCRATCH == SCRATCH);
             }
-            Standing::Live(_) | Standing::NoFile | Standing::Hidden(_) => {}
+            Standing::Live(_) | Standing::Covered | Standing::NoFile | Standing::Hidden(_) => {}
         }
     }
 
@@ -223,7 +226,9 @@ impl Sights {
                 let new = root.open(view.sighting.path());
                 view.content = match new {
                     Some(new) => {
-                        content::compare(process.open_mapping(start, end).as_ref(), build_id(maps, start), &new)
+                        let program = || process.open_exe().filter(|_| usage.is_program);
+                        let old = process.open_mapping(start, end).or_else(program);
+                        content::compare(old.as_ref(), build_id(maps, start), &new)
                     }
                     None => Content::Unknown,
                 };
@@ -236,13 +241,13 @@ impl Sights {
                 if facts.changed > self.boot && *self.overlays.entry(device).or_insert_with(on_overlay) {
                     view.upper_build_id = root.open(view.sighting.path()).and_then(|file| content::build_id(&file));
                 }
-                let mapped = || process.open_mapping(start, end);
-                view.aside = aside::look(view, root, &mapped, &self.claims);
+                view.aside = aside::look(view, root, &self.claims);
                 if let Some(new) = view.aside.as_ref().and_then(|aside| root.open(&aside.path)) {
-                    view.content = content::compare(mapped().as_ref(), build_id(maps, start), &new);
+                    let mapped = root.open(view.sighting.path());
+                    view.content = content::compare(mapped.as_ref(), build_id(maps, start), &new);
                 }
             }
-            Standing::Live(_) | Standing::Gone | Standing::NoFile | Standing::Hidden(_) => {}
+            Standing::Live(_) | Standing::Gone | Standing::Covered | Standing::NoFile | Standing::Hidden(_) => {}
         }
     }
 
@@ -253,13 +258,13 @@ impl Sights {
             return;
         }
         let Some(memory) = Memory::of(process) else { return };
-        let (program, libraries) = (memory.executed_as(), memory.libraries());
+        let (program, libraries) = (memory.executed_as(), memory.libraries(process));
         for usage in uses.iter_mut() {
             let view = view(usage);
             let (Some(aside), Some(root)) = (&view.aside, self.spaces.root(view.sighting.space)) else { continue };
             let name = match usage.is_program {
                 true => program.as_ref(),
-                false => library_at(&libraries, usage.range.0),
+                false => libraries.get(&view.sighting.printed),
             };
             usage.named = match name {
                 None => Named::Unsaid,
@@ -275,9 +280,4 @@ impl Sights {
             usage.named = Named::SamePath;
         }
     }
-}
-
-/// The name of the library that is loaded right below an address.
-fn library_at(libraries: &[(u64, PathBuf)], address: u64) -> Option<&PathBuf> {
-    libraries.iter().filter(|(base, _)| *base <= address).max_by_key(|(base, _)| *base).map(|(_, name)| name)
 }

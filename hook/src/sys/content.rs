@@ -1,5 +1,8 @@
 //! Comparing contents: build-id, else size and bytes; all of it bounded.
 
+use super::files::Root;
+use crate::model::file::FileFacts;
+use crate::model::file::FileKind::Regular;
 use crate::model::verdict::Content;
 use md5::Digest as _;
 use object::elf;
@@ -7,6 +10,7 @@ use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader};
 use object::{Endianness, FileKind};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// More than any file that a package maps. A larger one is not compared byte by byte.
 const MOST_COMPARED: u64 = 1 << 30;
@@ -73,6 +77,28 @@ fn digest_with<D: md5::Digest>(file: &File, mut digest: D) -> Option<String> {
             return None;
         }
     }
+}
+
+/// A text is not larger, and one that is is not read while a package manager waits.
+const MOST_TEXT: u64 = 1 << 20;
+
+/// SHA-256 of a file that may be a script: small, and no ELF file.
+pub fn text_digest(root: &Root, path: &Path, facts: &FileFacts) -> Option<String> {
+    if facts.kind != Regular || facts.size > MOST_TEXT {
+        return None;
+    }
+    let file = root.open(path)?;
+    let is_text = !head(&file).starts_with(b"\x7fELF");
+    is_text.then(|| digest(&file, "sha256")).flatten()
+}
+
+/// A text, cut short.
+pub fn text(root: &Root, path: &Path) -> Option<Vec<u8>> {
+    let file = root.open(path)?;
+    let mut bytes = vec![0; MOST_TEXT.min(file.metadata().ok()?.len()) as usize];
+    let read = file.read_at(&mut bytes, 0).ok()?;
+    bytes.truncate(read);
+    Some(bytes)
 }
 
 /// The GNU build-id of an ELF file; `None` where it has none.

@@ -4,10 +4,13 @@ use super::raw::{self, FileHandle};
 use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::mapping::device;
 use anyhow::{Context, Result};
-use rustix::fs::{openat2, statx, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, StatxTimestamp, CWD};
+use rustix::fs::{openat, openat2, statx, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{StatxAttributes, StatxFlags, StatxTimestamp, CWD};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A folder below which names are looked up as if it were `/`.
@@ -85,6 +88,22 @@ impl Root {
         reopen(file.as_fd())
     }
 
+    /// Regular files right in a folder, at most so many.
+    pub fn regular_files_in(&self, folder: &Path, most: usize) -> Vec<PathBuf> {
+        let Ok(opened) = self.open_path(folder, Links::Follow) else { return Vec::new() };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(entries) = openat(&opened, ".", flags, Mode::empty()).and_then(Dir::new) else { return Vec::new() };
+        let regular = entries.filter_map(Result::ok).filter(|entry| entry.file_type() == FileType::RegularFile);
+        regular.take(most).map(|entry| folder.join(OsStr::from_bytes(entry.file_name().to_bytes()))).collect()
+    }
+
+    /// Whether just this file or folder is mounted at the path (`STATX_ATTR_MOUNT_ROOT`, Linux 5.8).
+    pub fn is_mounted_at(&self, path: &Path) -> bool {
+        let file = self.open_path(path, Links::Follow);
+        let stat = file.and_then(|file| statx(&file, "", QUIET | AtFlags::EMPTY_PATH, WANTED));
+        stat.is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    }
+
     /// Whether the file lies on an overlayfs.
     pub fn on_overlay(&self, path: &Path) -> bool {
         /// `OVERLAYFS_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
@@ -142,7 +161,7 @@ fn look_of(result: Result<rustix::fs::Statx, Errno>) -> Look {
     match result {
         Ok(stat) => Look::Found(facts_of(&stat)),
         // A folder on the way that is a file now, or a loop of links: nothing is there.
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Look::Absent,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Look::Absent,
         Err(error) => Look::Hidden(reason(error)),
     }
 }

@@ -4,7 +4,11 @@
 //! rtld-debugger-interface of glibc and musl). All of it is written by the process itself: it is a
 //! hint about which name counts for it, bounded, and no proof of anything.
 
+use super::mappings::{Mappings, Source};
 use super::procs::ProcessHandle;
+use crate::model::file::FileId;
+use crate::model::mapping::Wanted;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
@@ -62,9 +66,18 @@ impl Memory {
         self.path(self.aux(AT_EXECFN)?)
     }
 
-    /// Load address and name of each library that the dynamic loader loaded.
-    pub fn libraries(&self) -> Vec<(u64, PathBuf)> {
-        self.link_maps().unwrap_or_default()
+    /// The name by which the dynamic loader loaded each library, by the inode that is mapped where
+    /// the library's dynamic section lies: a file that was mapped in another way has none.
+    pub fn libraries(&self, process: &ProcessHandle) -> HashMap<FileId, PathBuf> {
+        let mut mappings = Mappings::from(Source::Text);
+        let read = process.open_maps().and_then(|maps| mappings.read(&maps, Wanted::Files));
+        let (Ok(()), Some(names)) = (read, self.link_maps()) else { return HashMap::new() };
+        let rows = mappings.rows();
+        let inode_at = |address: u64| {
+            let after = rows.partition_point(|row| row.mapping.end <= address);
+            rows.get(after).filter(|row| row.mapping.start <= address).map(|row| row.mapping.id)
+        };
+        names.into_iter().filter_map(|(dynamic, name)| Some((inode_at(dynamic)?, name))).collect()
     }
 
     fn link_maps(&self) -> Option<Vec<(u64, PathBuf)>> {
@@ -83,7 +96,7 @@ impl Memory {
         while next != 0 && found.len() < MOST_LIBRARIES {
             let map = self.words(next, 4)?;
             if let Some(name) = self.path(map[1]) {
-                found.push((map[0], name));
+                found.push((map[2], name));
             }
             next = map[3];
         }

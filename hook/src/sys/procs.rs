@@ -261,6 +261,27 @@ impl ProcessHandle {
         files::reopen(file.as_fd())
     }
 
+    /// Open descriptors and what each is printed as, in no order; a process with more of them than
+    /// anybody's program has is cut short.
+    pub fn descriptors(&self) -> Vec<(i32, PathBuf)> {
+        const MOST: usize = 65_536;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(folder) = rustix::fs::openat(&self.folder, "fd", flags, Mode::empty()) else { return Vec::new() };
+        let Ok(names) = rustix::fs::Dir::new(folder) else { return Vec::new() };
+        let numbers = names.filter_map(|entry| entry.ok()?.file_name().to_str().ok()?.parse::<i32>().ok());
+        numbers.take(MOST).filter_map(|number| Some((number, self.link(&format!("fd/{number}"))?))).collect()
+    }
+
+    /// The inode behind a descriptor.
+    pub fn look_at_descriptor(&self, number: i32) -> Look {
+        look_in(self.folder.as_fd(), &format!("fd/{number}"))
+    }
+
+    /// Opens the file behind a descriptor for reading, if it is a regular one.
+    pub fn open_descriptor(&self, number: i32) -> Option<File> {
+        self.open_magic(&format!("fd/{number}"))
+    }
+
     /// Number of a namespace (`mnt`, `pid`): equal numbers are the same namespace (namespaces(7)).
     pub fn namespace(&self, kind: &str) -> Option<u64> {
         namespace_number(self.link(&format!("ns/{kind}"))?.as_os_str().as_bytes(), kind)

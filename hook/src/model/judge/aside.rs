@@ -31,6 +31,10 @@ pub enum Clue {
     ClaimedBeside,
     /// A claimed path is its own but for one folder that was swapped, or a link that was flipped.
     SwappedFolder,
+    /// It was recorded under that path before a transaction.
+    Recorded,
+    /// The process says that it loaded it, or was executed, by that path.
+    LoadedAs,
 }
 
 impl Clue {
@@ -40,6 +44,8 @@ impl Clue {
             Clue::Soname => "its soname leads to another file since the process started",
             Clue::ClaimedBeside => "it was moved aside: the claimed path beside it names another file since the process started",
             Clue::SwappedFolder => "a folder or a link on the way was swapped: the claimed path names another file since the process started",
+            Clue::Recorded => "it was moved aside: before the transaction it stood at the path that names another file now",
+            Clue::LoadedAs => "it was moved: the path that the process loaded it by names another file since the process started",
         }
     }
 
@@ -47,7 +53,7 @@ impl Clue {
     /// of a program beside each other look like a swapped folder too.
     pub fn convicts_alone(self) -> bool {
         match self {
-            Clue::Soname | Clue::ClaimedBeside => true,
+            Clue::Soname | Clue::ClaimedBeside | Clue::Recorded | Clue::LoadedAs => true,
             Clue::SwappedFolder => false,
         }
     }

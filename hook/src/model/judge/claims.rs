@@ -1,7 +1,9 @@
 //! The claims of a transaction, ready to be asked by path, by folder and by inode.
 
 use super::standing::Claimed;
+use crate::model::claim::Package;
 use crate::model::file::{FileFacts, FileId, Look, Stamp};
+use crate::model::pending::Snapshot;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -26,6 +28,9 @@ pub struct ClaimIndex {
     by_name: HashMap<OsString, Vec<PathBuf>>,
     ids: HashSet<FileId>,
     trees: Vec<PathBuf>,
+    newest_link: Option<Stamp>,
+    texts: HashMap<PathBuf, Vec<(FileFacts, String)>>,
+    same_version: HashSet<String>,
 }
 
 impl ClaimIndex {
@@ -43,6 +48,38 @@ impl ClaimIndex {
     /// Adds a folder below which something was replaced.
     pub fn add_tree(&mut self, prefix: PathBuf) {
         self.trees.push(prefix);
+    }
+
+    /// Adds what is known of the time before: digests of texts, and packages that were installed again in
+    /// the version that they had.
+    pub fn add_before(&mut self, snapshots: &[Snapshot], packages: &[Package]) {
+        for snapshot in snapshots {
+            let Some(digest) = &snapshot.digest else { continue };
+            self.texts.entry(snapshot.path.clone()).or_default().push((snapshot.facts, digest.clone()));
+        }
+        let same = |package: &&Package| package.old.is_some() && package.old == package.new;
+        self.same_version.extend(packages.iter().filter(same).map(|package| package.name.clone()));
+    }
+
+    /// The digest of the text that stood at a path when a process started; `None` where nobody took it.
+    pub fn text_at(&self, path: &Path, started: Stamp) -> Option<&str> {
+        let stood = |(facts, _): &&(FileFacts, String)| facts.born.unwrap_or(facts.changed) <= started;
+        self.texts.get(path)?.iter().rev().find(stood).map(|(_, digest)| digest.as_str())
+    }
+
+    /// Whether the claim comes from a package that was installed again in the version that it had.
+    pub fn is_same_version(&self, file: &ClaimedFile) -> bool {
+        file.package.as_ref().is_some_and(|package| self.same_version.contains(package))
+    }
+
+    /// Notes when a claimed symbolic link, or one on the way to a claimed file, was made.
+    pub fn note_link(&mut self, made: Option<Stamp>) {
+        self.newest_link = self.newest_link.max(made);
+    }
+
+    /// When the newest of them was made.
+    pub fn newest_link(&self) -> Option<Stamp> {
+        self.newest_link
     }
 
     /// Whether there are none.

@@ -1,15 +1,15 @@
 //! The verdict on one process, from the files it uses.
 
-use super::aside::Aside;
-use super::standing::{Claimed, FileView, Space, Standing};
+use super::aside::{Aside, Clue};
+use super::standing::{Claimed, FileView, Standing};
 use crate::model::file::{FileFacts, Stamp};
 use crate::model::process::{Gap, ProcessSnapshot};
 use crate::model::text;
-use crate::model::verdict::{Cause, CauseKind, Content, Method, Verdict};
+use crate::model::verdict::{Cause, CauseKind, Certainty, Content, Method, Verdict};
 use std::path::{Path, PathBuf};
 
 /// How one process uses one file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// Index of the file among all that were seen.
     pub file: u32,
@@ -31,6 +31,9 @@ pub struct Use {
     /// The kernel still reads other bytes through the mapping than through the path: an overlayfs file
     /// of a lower layer that was written to.
     pub old_bytes: bool,
+    /// What stands now where the process says that it loaded the file, if that is another file, and
+    /// whether with another content: only asked for where the file was moved.
+    pub elsewhere: Option<Box<(Aside, Content)>>,
 }
 
 /// Whether a process would load the file in the place again.
@@ -177,14 +180,31 @@ fn effect(usage: &Use, file: &FileView, candidate: &Candidate) -> Effect {
         Standing::Hidden(why) => Effect::Doubt(format!("{}: {why}", text::escape_path(file.sighting.path()))),
         Standing::Live(facts) => live(usage, file, facts, candidate),
         Standing::Gone => gone(usage, file, started),
-        Standing::Replaced { current, judged } => match file.content {
-            Content::Same => Effect::Identical,
-            Content::Differs | Content::Unknown => {
-                let method = file.recorded.unwrap_or(judged.method);
-                cause(usage, file, file.sighting.path(), method, Some(current), judged.evidence.clone())
+        Standing::Replaced { current, judged } => {
+            let method = file.recorded.unwrap_or(judged.method);
+            let cause = || cause(usage, file, file.sighting.path(), method, Some(current), judged.evidence.clone());
+            match file.content {
+                Content::Same => Effect::Identical,
+                Content::Differs => cause(),
+                Content::Unknown if usage.kind() == CauseKind::Data => cause(),
+                // What is mapped reaches behind the end of the new file: it was a longer one.
+                Content::Unknown if usage.reach > current.size.next_multiple_of(PAGE) => cause(),
+                Content::Unknown => {
+                    doubt(file, "is another file now, and whether with other content cannot be compared")
+                }
+            }
+        }
+        Standing::Covered => match usage.kind() {
+            CauseKind::Data => Effect::None,
+            CauseKind::Executable | CauseKind::Library | CauseKind::Script => {
+                doubt(file, "is there, but its path does not lead to it: another file system is mounted over it")
             }
         },
     }
+}
+
+fn doubt(file: &FileView, why: &str) -> Effect {
+    Effect::Doubt(format!("{} {why}", text::escape_path(file.sighting.path())))
 }
 
 fn cause(
@@ -208,6 +228,7 @@ fn cause(
         mapped: Some(file.sighting.mapped.found().map_or(file.sighting.printed, |facts| facts.id)),
         current: current.map(|facts| facts.id),
         evidence,
+        certainty: Certainty::Proven,
     })
 }
 
@@ -218,6 +239,8 @@ fn gone(usage: &Use, file: &FileView, started: Option<Stamp>) -> Effect {
         return removed("a package owned the path, and it names nothing any more");
     }
     // Without a package or a claim the facts say whether the process's own maker took it away.
+    // A worker has its maker's scratch files from before it was forked.
+    let started = started.map(|started| file.first_user.map_or(started, |first| first.min(started)));
     let born_after = |mapped: &FileFacts| Some(mapped.born? >= started?);
     let own = file.sighting.mapped.found().and_then(born_after).unwrap_or(false);
     let anybodys = file.sighting.in_scratch_folder;
@@ -227,11 +250,8 @@ fn gone(usage: &Use, file: &FileView, started: Option<Stamp>) -> Effect {
     if usage.kind() == CauseKind::Data || usage.writes || own || anybodys || nameless {
         return Effect::None;
     }
-    if file.sighting.space != Space::HOST && file.sighting.mapped.found().is_none() {
-        return Effect::Doubt(format!(
-            "{}: names nothing, and the mapped file may not be looked at",
-            text::escape_path(file.sighting.path())
-        ));
+    if file.sighting.mapped.found().is_none() {
+        return doubt(file, "is gone, and the mapped file may not be looked at: nobody knows whose it was");
     }
     removed("the path names nothing any more, and the file is older than the process")
 }
@@ -241,8 +261,38 @@ fn is_meant(usage: &Use, aside: &Aside) -> bool {
     match usage.named {
         Named::SamePath => true,
         Named::OtherPath => false,
-        Named::Unsaid => !usage.is_program && aside.clue.convicts_alone(),
+        Named::Unsaid => aside.clue == Clue::Recorded || (!usage.is_program && aside.clue.convicts_alone()),
     }
+}
+
+/// The path leads to the mapped inode, and that has no name any more: only a mount of just this file
+/// still holds it.
+fn nameless(usage: &Use, file: &FileView) -> Effect {
+    if usage.kind() == CauseKind::Data {
+        return Effect::None;
+    }
+    let evidence =
+        "the mapped file has lost its last name; only a mount of just this file still leads to it".to_owned();
+    cause(usage, file, file.sighting.path(), Method::Unknown, None, evidence)
+}
+
+/// The process says that it loaded the file by a path at which another file is now.
+fn elsewhere(usage: &Use, file: &FileView, started: Option<Stamp>) -> Option<Effect> {
+    let (aside, content) = usage.elsewhere.as_deref()?;
+    if aside.since <= started? + START_TICK {
+        return None;
+    }
+    Some(match content {
+        Content::Same => Effect::Identical,
+        Content::Differs | Content::Unknown => {
+            let evidence = aside.clue.words().to_owned();
+            let effect = cause(usage, file, &aside.path, Method::Unknown, Some(&aside.current), evidence);
+            match effect {
+                Effect::Cause(cause) => Effect::Cause(Cause { content: *content, ..cause }),
+                other => other,
+            }
+        }
+    })
 }
 
 /// The path names the mapped inode: either all is well, or it was written to, or moved aside.
@@ -259,6 +309,12 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
                 }
             };
         }
+    }
+    if let Some(effect) = elsewhere(usage, file, started) {
+        return effect;
+    }
+    if file.sighting.bound && facts.links == 0 {
+        return nameless(usage, file);
     }
     let code = usage.execute || usage.is_program;
     let written =
@@ -282,12 +338,7 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
     // its birth, not an overwriting.
     let born_since = facts.born.is_some_and(|born| born > started);
     let modified = modified && facts.born.is_none_or(|born| born <= started || facts.modified > born + FIRST_WRITING);
-    let doubt = |why: &str| {
-        Effect::Doubt(format!(
-            "{}: modified after the process started, and {why}",
-            text::escape_path(file.sighting.path())
-        ))
-    };
+    let doubt = |why: &str| doubt(file, &format!("was modified after the process started, and {why}"));
     match (file.as_packaged, &file.claimed) {
         (Some(true), _) => Effect::None,
         (Some(false), _) if !born_since => {
@@ -307,11 +358,12 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
 pub fn in_question(usage: &Use, file: &FileView, started: Option<Stamp>) -> bool {
     match &file.standing {
         Standing::NoFile => false,
-        Standing::Hidden(_) | Standing::Gone | Standing::Replaced { .. } => true,
+        Standing::Hidden(_) | Standing::Gone | Standing::Covered | Standing::Replaced { .. } => true,
         Standing::Live(facts) => {
             let young = |started: Stamp| facts.modified > started || facts.changed > started;
             let code = usage.execute || usage.is_program;
             file.aside.is_some()
+                || (code && file.sighting.bound && facts.links == 0)
                 || (started.is_none_or(young) && (code || file.claimed == Claimed::File))
                 || (code && usage.reach > end_of_pages(facts.size))
         }

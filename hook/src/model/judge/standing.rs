@@ -1,7 +1,7 @@
 //! What has become of one mapped file, whoever maps it.
 
 use super::method::{method_of, Judged};
-use crate::model::file::{FileFacts, FileId, FileKind, Look};
+use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::mapping;
 use crate::model::verdict::{Content, Method};
 use std::path::PathBuf;
@@ -31,6 +31,8 @@ pub struct Sighting {
     pub mounted: bool,
     /// Whether a replaced inode's change time is the moment of its replacement there.
     pub keeps_death: bool,
+    /// Whether just this file is mounted there: then its path leads to it even without a name.
+    pub bound: bool,
     /// The names it can stand for and what each of them names now, likeliest first.
     pub names: Vec<(PathBuf, Look)>,
     /// Whether its path means the same file on the host: it lies in one of the host's own folders.
@@ -68,6 +70,9 @@ pub enum Standing {
     },
     /// The path names nothing.
     Gone,
+    /// The file still has its name, but the path does not lead to it: something is mounted over it, or
+    /// its file system is not mounted any more.
+    Covered,
     /// It never had a path that somebody could replace.
     NoFile,
     /// It could not be looked at.
@@ -113,8 +118,11 @@ impl Sighting {
 
     /// What has become of the file.
     pub fn standing(&self) -> Standing {
+        let deleted = mapping::says_deleted(&self.name);
         if !self.mounted {
-            return Standing::NoFile;
+            // Memory that only looks like a file never had a name, and the kernel says so.
+            let was_file = self.name.starts_with(b"/") && !deleted;
+            return if was_file { Standing::Covered } else { Standing::NoFile };
         }
         if self.mapped.found().is_some_and(|mapped| mapped.kind != FileKind::Regular) {
             return Standing::NoFile;
@@ -122,7 +130,11 @@ impl Sighting {
         match &self.names[self.meant()].1 {
             Look::Found(facts) if self.is_mapped(facts) => Standing::Live(*facts),
             Look::Found(facts) => Standing::Replaced { current: *facts, judged: self.method(facts) },
-            Look::Absent => Standing::Gone,
+            Look::Absent if self.name.is_empty() => {
+                Standing::Hidden("its path is longer than the kernel tells".to_owned())
+            }
+            Look::Absent if deleted => Standing::Gone,
+            Look::Absent => Standing::Covered,
             Look::Hidden(why) => Standing::Hidden(why.clone()),
         }
     }
@@ -152,6 +164,8 @@ pub struct FileView {
     pub upper_build_id: Option<Vec<u8>>,
     /// How an earlier transaction since boot replaced just this inode, from our own record.
     pub recorded: Option<Method>,
+    /// When the first of the processes that map it started.
+    pub first_user: Option<Stamp>,
 }
 
 impl FileView {
@@ -169,6 +183,7 @@ impl FileView {
             as_packaged: None,
             upper_build_id: None,
             recorded: None,
+            first_user: None,
         }
     }
 
@@ -205,6 +220,7 @@ mod tests {
             mapped: Look::Found(facts(7)),
             mounted: true,
             keeps_death: true,
+            bound: false,
             names: names.iter().map(|(path, look)| (PathBuf::from(path), look.clone())).collect(),
             on_host: true,
             in_scratch_folder: false,
@@ -227,6 +243,14 @@ mod tests {
     fn the_inode_that_came_back_is_live_although_the_kernel_says_deleted() {
         let seen = sighting("/x (deleted)", &[("/x (deleted)", Look::Absent), ("/x", Look::Found(facts(7)))]);
         assert_eq!(seen.standing(), Standing::Live(facts(7)));
+    }
+
+    #[test]
+    fn a_file_that_has_its_name_and_cannot_be_reached_is_not_removed() {
+        let over = sighting("/x", &[("/x", Look::Absent)]);
+        assert_eq!(over.standing(), Standing::Covered);
+        let unmounted = Sighting { mounted: false, ..sighting("/x", &[("/x", Look::Absent)]) };
+        assert_eq!(unmounted.standing(), Standing::Covered);
     }
 
     #[test]

@@ -1,0 +1,79 @@
+//! Which claimed sources an interpreter is likely to have read besides its script.
+
+use super::scripts::{replaced_since, Reading};
+use crate::model::kinship::{compiled_part, is_named};
+use crate::model::script::Interpreter;
+use crate::sys::content;
+use crate::sys::files::{Links, Root};
+use std::collections::{HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+/// Texts that are read for what they name.
+const MOST_TEXTS: usize = 64;
+
+/// The sources, each with the reason in words. `known` ones are left out.
+pub fn look(
+    reading: &Reading<'_>,
+    interpreter: Interpreter,
+    script: Option<&Path>,
+    module: Option<&Path>,
+    known: HashSet<PathBuf>,
+) -> Vec<(PathBuf, String)> {
+    let replaced = reading.claims.files().filter(|(path, claim)| {
+        interpreter.is_source(path) && !known.contains(*path) && replaced_since(claim, reading.started).is_some()
+    });
+    let mut left: Vec<&PathBuf> = replaced.map(|(path, _)| path).collect();
+    let mut found = Vec::new();
+    let mut take = |left: &mut Vec<&PathBuf>, is_meant: &dyn Fn(&Path) -> Option<String>| {
+        left.retain(|path| match is_meant(path) {
+            Some(words) => {
+                found.push(((*path).clone(), words));
+                false
+            }
+            None => true,
+        });
+    };
+    take(&mut left, &|path| {
+        let module = module?;
+        let plain = path.with_extension("");
+        let meant = plain.ends_with(module) || plain.ends_with(module.join("__main__"));
+        meant.then(|| "the module that it was told to run".to_owned())
+    });
+    take(&mut left, &|path| {
+        let compiled = reading.mapped.iter().find(|mapped| compiled_part(mapped, path))?;
+        Some(format!(
+            "a source of the module whose compiled part {} it maps",
+            crate::model::text::escape_path(compiled)
+        ))
+    });
+    if let (Some(script), false) = (script, left.is_empty()) {
+        let named = named_from(script, &left, interpreter);
+        take(&mut left, &|path| named.contains(path).then(|| "a source that its script names".to_owned()));
+    }
+    found
+}
+
+/// Those of the files that a script names, or that a source names which it names.
+fn named_from(script: &Path, wanted: &[&PathBuf], interpreter: Interpreter) -> HashSet<PathBuf> {
+    let root = Root::Own;
+    let target = root.resolve(script);
+    let beside = |path: &Path| path.parent().map(|folder| root.regular_files_in(folder, 1000)).unwrap_or_default();
+    let mut queue = VecDeque::from([target]);
+    let (mut met, mut named): (HashSet<PathBuf>, HashSet<PathBuf>) = (queue.iter().cloned().collect(), HashSet::new());
+    for _ in 0..MOST_TEXTS {
+        let Some(path) = queue.pop_front() else { break };
+        let Some(text) = content::text(&root, &path) else { continue };
+        let names = |source: &&PathBuf| is_named(&text, &path, source);
+        let files: Vec<PathBuf> = beside(&path).into_iter().filter(|file| interpreter.is_source(file)).collect();
+        let reached: Vec<PathBuf> =
+            wanted.iter().copied().chain(&files).filter(names).filter(|file| !met.contains(*file)).cloned().collect();
+        for file in reached {
+            if root.look(&file, Links::Follow).found().is_some() {
+                queue.push_back(file.clone());
+            }
+            met.insert(file.clone());
+            named.insert(file);
+        }
+    }
+    named
+}

@@ -1,0 +1,204 @@
+//! Every state that `victim list` names: what is true of it, and that it is what is said.
+
+use anyhow::{ensure, Result};
+use reexec_tests::place::Scratch;
+use reexec_tests::skip;
+use reexec_tests::states::{factories, unprinted, Report, Rights, Shop, States};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+mod truth;
+use truth::{Cause, Expect, Needs, Truth, TRUTHS};
+
+/// Where packages keep files: no folder that anybody may write to.
+const INSTALLED: &str = "/var/lib";
+
+/// What is wrong with what is said of one process; nothing where all is right.
+fn faults(expect: &Expect, row: Option<&Value>, folder: &Path, exact: bool) -> Vec<String> {
+    let Some(row) = row else {
+        let fresh = expect.verdicts.contains(&"fresh");
+        return if fresh { Vec::new() } else { vec![format!("not listed instead of {:?}", expect.verdicts)] };
+    };
+    let verdict = row["verdict"].as_str().unwrap_or_default();
+    let honest = !exact && verdict == "unknown";
+    if !expect.verdicts.contains(&verdict) && !honest {
+        return vec![format!("{verdict} instead of {:?}: {}", expect.verdicts, row["causes"])];
+    }
+    if verdict == "unknown" && row["gap"].as_str().is_none_or(str::is_empty) {
+        return vec!["unknown, and no gap says why".to_owned()];
+    }
+    let said = row["causes"].as_array().cloned().unwrap_or_default();
+    let either = verdict == "fresh" && expect.verdicts.len() > 1;
+    if either || (matches!(verdict, "unknown" | "fresh") && expect.causes.is_empty()) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for cause in expect.causes {
+        let hits: Vec<&Value> = said.iter().filter(|said| names(said, cause, folder)).collect();
+        match hits.as_slice() {
+            [hit] => found.extend(cause_faults(cause, hit, exact)),
+            [] if verdict == "unknown" => {}
+            [] => found.push(format!("does not name {}", cause.path)),
+            hits => found.push(format!("names {} {} times", cause.path, hits.len())),
+        }
+    }
+    if verdict != "fresh" {
+        let strangers = said.iter().filter(|said| !expect.causes.iter().any(|cause| names(said, cause, folder)));
+        found.extend(strangers.map(|stranger| format!("also accuses {}", stranger["path"])));
+    }
+    found
+}
+
+fn names(said: &Value, cause: &Cause, folder: &Path) -> bool {
+    let path = unprinted(said["path"].as_str().unwrap_or_default());
+    let wanted: Vec<&[u8]> = cause.path.split('|').map(str::as_bytes).collect();
+    let inside = |wanted: &[u8]| {
+        let below = folder.join(std::ffi::OsStr::from_bytes(&octal(wanted)));
+        path == below || path.as_os_str().as_bytes() == octal(wanted).as_slice()
+    };
+    wanted.into_iter().any(inside)
+}
+
+/// `\377` in a row stands for that byte.
+fn octal(text: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text);
+    while let Some((&byte, tail)) = rest.split_first() {
+        match (byte, tail) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', more @ ..]) => {
+                bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = more;
+            }
+            _ => {
+                bytes.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    bytes
+}
+
+fn cause_faults(cause: &Cause, said: &Value, exact: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    if said["kind"] != cause.kind {
+        found.push(format!("{}: kind {} instead of {}", cause.path, said["kind"], cause.kind));
+    }
+    let method = said["method"].as_str().unwrap_or_default();
+    if !cause.methods.contains(&method) && (exact || method != "unknown") {
+        found.push(format!("{}: method {method} instead of {:?}", cause.path, cause.methods));
+    }
+    if said["content"] == "same" {
+        found.push(format!("{}: content same", cause.path));
+    }
+    if said["evidence"].as_str().is_none_or(str::is_empty) {
+        found.push(format!("{}: no evidence", cause.path));
+    }
+    found
+}
+
+/// Compares a report with what is true of all the states.
+fn compare(states: &States, report: &Report, all: bool, exact: bool) -> Result<()> {
+    compare_those(states, report, all, exact, |_| true)
+}
+
+/// Compares a report with what is true of those of the states that are meant.
+fn compare_those(states: &States, report: &Report, all: bool, exact: bool, is_meant: fn(&Truth) -> bool) -> Result<()> {
+    let mut wrong = Vec::new();
+    for truth in TRUTHS.iter().filter(|truth| is_meant(truth)) {
+        let Some((folder, victim)) = states.held.get(truth.state) else { continue };
+        let pids = std::iter::once(victim.pid()).chain(victim.children().iter().copied());
+        for (number, (pid, expect)) in pids.zip(truth.processes).enumerate() {
+            let row = report.rows.get(&pid);
+            let mut found = faults(expect, row, folder, exact);
+            if all && expect.listed && row.is_none() {
+                found.push("not listed".to_owned());
+            }
+            wrong.extend(found.into_iter().map(|fault| format!("{} (process {number}): {fault}", truth.state)));
+        }
+    }
+    ensure!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    Ok(())
+}
+
+fn up(shop: &Shop, top: &Scratch, rights: Rights) -> Result<States> {
+    std::fs::set_permissions(top.path(), std::fs::Permissions::from_mode(0o755))?;
+    let fits = |truth: &&Truth| match truth.needs {
+        Needs::Nothing => true,
+        Needs::Root => rights == Rights::Root,
+        Needs::Program(path) => Path::new(path).exists(),
+    };
+    let only = std::env::var("STATES").unwrap_or_default();
+    let wanted = |name: &&str| only.is_empty() || only.split(',').any(|only| only == *name);
+    let names: Vec<&str> = TRUTHS.iter().filter(fits).map(|truth| truth.state).filter(wanted).collect();
+    States::put_up(shop, top.path(), &names, rights)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn every_state_has_its_truth() -> Result<()> {
+    let known: BTreeSet<&str> = TRUTHS.iter().map(|truth| truth.state).collect();
+    let listed = factories()?;
+    assert_eq!(known.len(), TRUTHS.len(), "a state has two truths");
+    assert_eq!(listed.iter().map(String::as_str).collect::<BTreeSet<_>>(), known);
+    Ok(())
+}
+
+#[test]
+fn every_state_is_told_as_it_is_to_root_with_and_without_map_files() -> Result<()> {
+    if !is_root() {
+        skip!("needs root");
+    }
+    let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge")?);
+    let states = up(&shop, &top, Rights::Root)?;
+    for (rights, arguments) in [
+        (Rights::Root, &["--all"][..]),
+        (Rights::Root, &["--mappings", "text"]),
+        (Rights::NoMapFiles, &["--all"]),
+        (Rights::NoMapFiles, &[]),
+    ] {
+        let report = states.report(rights, arguments)?;
+        let all = arguments.contains(&"--all");
+        compare(&states, &report, all, rights == Rights::Root)
+            .map_err(|wrong| wrong.context(format!("{rights:?} {arguments:?}")))?;
+    }
+    // The fast source shows code only.
+    let of_code =
+        |truth: &Truth| truth.processes.iter().all(|expect| expect.causes.iter().all(|cause| cause.kind != "data"));
+    compare_those(&states, &states.report(Rights::Root, &["--mappings", "query"])?, false, true, of_code)
+}
+
+#[test]
+fn every_state_of_a_user_is_told_to_him_as_it_is_or_as_unknown() -> Result<()> {
+    if !is_root() {
+        skip!("needs root, to become somebody else");
+    }
+    let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge-user")?);
+    let states = up(&shop, &top, Rights::User)?;
+    for arguments in [&["--all"][..], &[]] {
+        let report = states.report(Rights::User, arguments)?;
+        compare(&states, &report, !arguments.is_empty(), false)?;
+    }
+    // The same states, asked by root.
+    compare(&states, &states.report(Rights::Root, &[])?, false, true)
+}
+
+#[test]
+fn the_exit_code_of_each_state_is_that_of_its_verdict() -> Result<()> {
+    if !is_root() {
+        skip!("needs root");
+    }
+    let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge-codes")?);
+    let names = ["untouched", "library-renamed", "overwritten-claimed", "stale-and-tainted", "reinstalled-claimed"];
+    let states = States::put_up(&shop, top.path(), &names, Rights::Root)?;
+    for (name, code) in names.iter().zip([0, 1, 3, 3, 0]) {
+        let pid = states.held[*name].1.pid().to_string();
+        let output = states.ask(Rights::Root, &["explain", &pid])?;
+        assert_eq!(output.code(), Some(code), "{name}: {}", output.text());
+    }
+    Ok(())
+}
