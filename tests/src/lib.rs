@@ -10,7 +10,7 @@ pub mod place;
 pub mod run;
 pub mod skip;
 pub mod source;
-pub mod suite;
 pub mod states;
+pub mod suite;
 pub mod tools;
 pub mod victim;

@@ -11,7 +11,7 @@ use reexec::model::plan::{Action, Decision};
 use reexec::model::process::{ProcessKey, ProcessSnapshot};
 use reexec::model::reboot::{Facts, Image, Place, Reboot, Revisions, Running};
 use reexec::model::report::{GapRow, OwnerRow, Report, Summary};
-use reexec::model::verdict::{Cause, CauseKind, Content, Method, Verdict};
+use reexec::model::verdict::{Cause, CauseKind, Certainty, Content, Method, Verdict};
 use reexec::render::{json, needrestart, openmetrics, restarting};
 use reexec_tests::place::workspace;
 use reexec_tests::skip;
@@ -40,6 +40,9 @@ fn stale(pid: i32, cgroup: &str, comm: &[u8], user: (u32, &str)) -> VerdictOf {
         mapped: Some(FileId { dev: 0x8_0000_0001, ino: 10 }),
         current: Some(FileId { dev: 0x8_0000_0001, ino: 11 }),
         evidence: "the new file was born before the old one died".into(),
+        certainty: Certainty::Proven,
+        inside: false,
+        damage: None,
     };
     VerdictOf { process, verdict: Verdict::Stale, causes: vec![cause], gap: None, identical: 0 }
 }

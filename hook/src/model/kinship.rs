@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 /// Folders that hold packages and are none themselves.
-const TOPS: [&str; 6] = ["site-packages", "dist-packages", "lib-dynload", "node_modules", "lib", "auto"];
+const TOPS: [&str; 5] = ["site-packages", "dist-packages", "lib-dynload", "node_modules", "auto"];
 
 /// Whether a mapped compiled module and a source belong to one module: `pkg/_fast.so` to `pkg/x.py`,
 /// `lib-dynload/_ssl.so` to `ssl.py`, `auto/A/B/B.so` to `A/B.pm`, `socket.so` to `socket.rb`.
@@ -23,8 +23,10 @@ pub fn compiled_part(compiled: &Path, source: &Path) -> bool {
     if in_auto(folder, source) {
         return true;
     }
-    let is_package = |folder: &Path| folder.file_name().is_some_and(|name| TOPS.iter().all(|top| *top != name));
-    is_module(name.as_bytes()) && folder.starts_with(beside) && is_package(beside)
+    let is_top = |part: Component<'_>| TOPS.iter().any(|top| part.as_os_str() == *top);
+    let below = folder.strip_prefix(beside).map(|below| !below.components().any(is_top));
+    let own = |part: Component<'_>| !is_top(part) && part.as_os_str() != "lib";
+    is_module(name.as_bytes()) && below == Ok(true) && beside.components().next_back().is_some_and(own)
 }
 
 /// `…/perl/auto/A/B/B.so` is the compiled part of `…/A/B.pm`.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod claim;
+pub mod damage;
 pub mod file;
 pub mod health;
 pub mod history;

@@ -1,5 +1,6 @@
 //! The words of the report: method, content, cause, verdict.
 
+use super::damage::Damage;
 use super::file::FileId;
 
 use std::path::PathBuf;
@@ -126,4 +127,8 @@ pub struct Cause {
     pub evidence: String,
     /// Whether the evidence is proof.
     pub certainty: Certainty,
+    /// Whether the path is meant from the process's own root: a file of a container or a chroot.
+    pub inside: bool,
+    /// Of a file that was overwritten in place: what the process has in memory of the old and the new.
+    pub damage: Option<Damage>,
 }

@@ -1,5 +1,6 @@
 //! The report as one JSON object; the field names are the contract of the design, section 5.
 
+use crate::model::damage::{Damage, Part};
 use crate::model::file::FileId;
 use crate::model::health::{Check, Health};
 use crate::model::judge::VerdictOf;
@@ -135,7 +136,15 @@ fn cause(row: &Cause) -> Value {
         "current": row.current.map(id),
         "evidence": row.evidence,
         "certainty": row.certainty.word(),
+        "root": if row.inside { "own" } else { "host" },
+        "memory": row.damage.as_ref().map(memory),
     })
+}
+
+/// Bytes in memory of a file that was overwritten in place.
+fn memory(damage: &Damage) -> Value {
+    let part = |part: &Part| json!({ "mapped": part.mapped, "new": part.new_content(), "private": part.private, "beyond_end": part.beyond_end });
+    json!({ "code": part(&damage.code), "data": part(&damage.data) })
 }
 
 fn id(id: FileId) -> Value {

@@ -7,7 +7,7 @@ use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow}
 use crate::model::starts::StartsOf;
 use crate::model::verdict::{CauseKind, Content, Method, Verdict};
 use crate::run::scan::{scan, Extent, Question, Seen};
-use crate::run::{claims, packages, traces};
+use crate::run::{claims, closer, packages, traces};
 use crate::sys::{clock, host};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -65,7 +65,9 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
     traces::trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
     faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));
-    let verdicts = seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
+    let mut verdicts: Vec<VerdictOf> =
+        seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
+    closer::look(&seen, &mut verdicts, extent, &index, &common.proc);
     Ok(Looked { started, seen, verdicts, extent, faults, claimed: index.len() })
 }
 

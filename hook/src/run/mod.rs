@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod aside;
 pub mod claims;
+pub mod closer;
 pub mod command;
 pub mod desk;
 pub mod doctor;

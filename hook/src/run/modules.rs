@@ -20,7 +20,8 @@ pub fn look(
     known: HashSet<PathBuf>,
 ) -> Vec<(PathBuf, String)> {
     let replaced = reading.claims.files().filter(|(path, claim)| {
-        interpreter.is_source(path) && !known.contains(*path) && replaced_since(claim, reading.started).is_some()
+        let is_meant = interpreter.is_source(path) && !known.contains(*path);
+        is_meant && !reading.mapped.contains(&path.as_path()) && replaced_since(claim, reading.started).is_some()
     });
     let mut left: Vec<&PathBuf> = replaced.map(|(path, _)| path).collect();
     let mut found = Vec::new();

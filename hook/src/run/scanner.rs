@@ -157,7 +157,7 @@ impl<'a> Scanner<'a> {
         let exe = reader.exe();
         let mapped = uses.iter().map(|usage| sights.files[usage.file as usize].sighting.path().as_path()).collect();
         let reading = Reading { program: exe.as_deref(), process: reader, started, mapped, claims };
-        let Scripts { causes: scripts, doubt } = scripts::look(&reading);
+        let Scripts { causes: scripts, doubt, .. } = scripts::look(&reading);
         let gap = gap.or_else(|| doubt.map(Gap::Failed));
         names::look(sights, &mut uses, reader, started);
         let told = all || gap.is_some() || !scripts.is_empty() || names::found(&uses);

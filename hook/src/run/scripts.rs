@@ -29,6 +29,14 @@ pub struct Reading<'a> {
     pub claims: &'a ClaimIndex,
 }
 
+impl Reading<'_> {
+    /// Whether a path means another file on the host than for the process.
+    fn is_inside(&self, path: &Path, now: &Look) -> bool {
+        let id = |look: &Look| look.found().map(|facts| facts.id);
+        id(&Root::Own.look(path, Links::Follow)) != id(now)
+    }
+}
+
 /// What an interpreter reads and what was replaced of it.
 #[derive(Debug, Default)]
 pub struct Scripts {
@@ -36,6 +44,8 @@ pub struct Scripts {
     pub causes: Vec<Cause>,
     /// What cannot be told of them.
     pub doubt: Option<String>,
+    /// Whether the script itself is held open, and so told of already.
+    settled: bool,
 }
 
 /// What is known of one file that an interpreter reads.
@@ -58,8 +68,7 @@ pub fn look(reading: &Reading<'_>) -> Scripts {
         .or_else(|| script_of(program, &arguments, reading.process.working_folder().as_deref()))
         .map(|script| Root::Own.resolve_folder(&script));
     open_files(reading, interpreter, script.as_deref(), &mut found);
-    let settled = script.is_none() || !found.causes.is_empty();
-    if let (Some(script), false) = (&script, settled || reading.claims.is_empty()) {
+    if let (Some(script), false) = (&script, found.settled || reading.claims.is_empty()) {
         let words = "the script that it was started with";
         found.add(claimed(reading, script, words, Certainty::Likely));
     }
@@ -96,7 +105,9 @@ fn open_files(reading: &Reading<'_>, interpreter: Interpreter, script: Option<&P
             continue;
         }
         let named = if is_script(&path) { script.unwrap_or(&path) } else { &path };
-        found.add(open_file(reading, number, &path, named, &top));
+        let fate = open_file(reading, number, &path, named, &top);
+        found.settled |= is_script(&path) && !matches!(fate, Fate::Open);
+        found.add(fate);
         met.push(path);
     }
 }
@@ -107,6 +118,7 @@ fn open_file(reading: &Reading<'_>, number: i32, path: &Path, named: &Path, top:
     if old.kind != FileKind::Regular {
         return Fate::Open;
     }
+    let now = top.look(path, Links::Follow);
     let cause = |method, content, current: Option<&FileFacts>, evidence: String| {
         let claim = reading.claims.file(named).or_else(|| reading.claims.file(path));
         Fate::Cause(Cause {
@@ -119,9 +131,11 @@ fn open_file(reading: &Reading<'_>, number: i32, path: &Path, named: &Path, top:
             current: current.map(|facts| facts.id),
             evidence: format!("it holds the old file open as descriptor {number}: {evidence}"),
             certainty: Certainty::Proven,
+            inside: reading.is_inside(path, &now),
+            damage: None,
         })
     };
-    match top.look(path, Links::Follow) {
+    match now.clone() {
         Look::Found(now) if now.id == old.id => Fate::Open,
         Look::Found(now) => {
             let new = top.open(path);
@@ -174,6 +188,8 @@ fn claimed(reading: &Reading<'_>, path: &Path, words: &str, certainty: Certainty
         current: facts.map(|facts| facts.id),
         evidence: format!("{words} {how}; it is read, not mapped, so nothing of the old one is left to look at"),
         certainty,
+        inside: false,
+        damage: None,
     })
 }
 

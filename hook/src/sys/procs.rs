@@ -261,6 +261,11 @@ impl ProcessHandle {
         files::reopen(file.as_fd())
     }
 
+    /// Text of `smaps`: dear, since the kernel walks all page tables for it.
+    pub fn smaps(&self) -> Result<Vec<u8>, Gap> {
+        self.read("smaps", 64 << 20)
+    }
+
     /// Open descriptors and what each is printed as, in no order; a process with more of them than
     /// anybody's program has is cut short.
     pub fn descriptors(&self) -> Vec<(i32, PathBuf)> {
@@ -275,6 +280,16 @@ impl ProcessHandle {
     /// The inode behind a descriptor.
     pub fn look_at_descriptor(&self, number: i32) -> Look {
         look_in(self.folder.as_fd(), &format!("fd/{number}"))
+    }
+
+    /// Whether the file behind a descriptor lies in memory (tmpfs, huge pages): with memfd_create(2)
+    /// and the like, on one that is mounted nowhere.
+    pub fn is_in_memory(&self, number: i32) -> bool {
+        /// `TMPFS_MAGIC` and `HUGETLBFS_MAGIC` of `include/uapi/linux/magic.h`.
+        const MEMORY: [i64; 2] = [0x0102_1994, 0x9584_58f6];
+        let name = format!("fd/{number}");
+        let file = rustix::fs::openat(&self.folder, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        file.and_then(|file| rustix::fs::fstatfs(&file)).is_ok_and(|system| MEMORY.contains(&system.f_type))
     }
 
     /// Opens the file behind a descriptor for reading, if it is a regular one.

@@ -69,6 +69,12 @@ impl Spaces {
     }
 }
 
+/// The devices of all that is mounted in a process's namespace. On btrfs and overlayfs files have
+/// others.
+pub fn mounted_devices(process: &ProcessHandle) -> HashSet<u64> {
+    devices(&process.mountinfo())
+}
+
 /// The devices in `mountinfo` (proc_pid_mountinfo(5), field 3).
 fn devices(mountinfo: &[u8]) -> HashSet<u64> {
     mountinfo

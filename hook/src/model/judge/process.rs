@@ -229,6 +229,8 @@ fn cause(
         current: current.map(|facts| facts.id),
         evidence,
         certainty: Certainty::Proven,
+        inside: !file.sighting.on_host,
+        damage: None,
     })
 }
 
