@@ -74,10 +74,18 @@ install: $(if $(CLIENT),install-client)
 	    $(MOVED) "$(SHARE)/systemd/$$unit" >"$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit"; \
 	    chmod 644 "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit"; done
 	install -Dm644 $(SHARE)/tmpfiles.d/reexec.conf "$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/reexec.conf"
-	install -d "$(DESTDIR)$(PREFIX)/share/man/man1"
-	for page in $(wildcard $(SHARE)/man/*.1); do \
-	    gzip -9nc "$$page" >"$(DESTDIR)$(PREFIX)/share/man/man1/$$(basename "$$page").gz"; \
-	    chmod 644 "$(DESTDIR)$(PREFIX)/share/man/man1/$$(basename "$$page").gz"; done
+	for page in $(wildcard $(SHARE)/man/*.[1-8]); do \
+	    folder="$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}"; install -d "$$folder"; \
+	    gzip -9nc "$$page" >"$$folder/$$(basename "$$page").gz"; chmod 644 "$$folder/$$(basename "$$page").gz"; done
+	for file in bash/reexec:bash-completion/completions zsh/_reexec:zsh/vendor-completions \
+	    fish/reexec.fish:fish/vendor_completions.d; do \
+	    test ! -e "$(SHARE)/completions/$${file%:*}" || \
+	        install -Dm644 "$(SHARE)/completions/$${file%:*}" "$(DESTDIR)$(PREFIX)/share/$${file#*:}/$$(basename "$${file%:*}")"; done
+	for file in $(wildcard $(SHARE)/report.schema.json $(SHARE)/monitoring/* $(SHARE)/compat/*); do \
+	    mode=644; test ! -x "$$file" || mode=755; \
+	    install -Dm$$mode "$$file" "$(DESTDIR)$(PREFIX)/share/reexec/$${file#$(SHARE)/}"; done
+	for file in $(wildcard $(SHARE)/catalog/*.catalog); do \
+	    install -Dm644 "$$file" "$(DESTDIR)$(PREFIX)/lib/systemd/catalog/$$(basename "$$file")"; done
 
 # The number behind .so is the ABI's, as client/c/build.rs has it.
 install-client: SO = libreexec-client.so

@@ -5,6 +5,7 @@ pub mod debian;
 pub mod echo;
 pub mod load;
 pub mod machine;
+pub mod manual;
 pub mod packages;
 pub mod place;
 pub mod run;
