@@ -10,9 +10,9 @@ use reexec::model::owner::Owner;
 use reexec::model::plan::{Action, Decision};
 use reexec::model::process::{ProcessKey, ProcessSnapshot};
 use reexec::model::reboot::{Facts, Image, Place, Reboot, Revisions, Running};
-use reexec::model::report::{GapRow, OwnerRow, Report, Summary};
+use reexec::model::report::{GapRow, OwnerRow, Proof, Report, Summary};
 use reexec::model::verdict::{Cause, CauseKind, Certainty, Content, Method, Verdict};
-use reexec::render::{json, needrestart, openmetrics, restarting};
+use reexec::render::{journal, json, needrestart, openmetrics, restarting};
 use reexec_tests::place::workspace;
 use reexec_tests::skip;
 use reexec_tests::tools::{feed, promtool, python, script};
@@ -341,5 +341,47 @@ fn every_report_is_as_the_schema_says() -> Result<()> {
     wrong["new"] = json!(1);
     let errors = valid(&wrong.to_string())?.context("jsonschema was there before")?;
     ensure!(errors.contains("'rotten' is not one of") && errors.contains("'new' was unexpected"), "{errors}");
+    Ok(())
+}
+
+/// The explanations that `journalctl --catalog` shows: subject by id.
+fn catalogue() -> Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(workspace().join("hook/share/catalog/reexec.catalog"))?;
+    let mut entries = text.split("\n-- ").skip(1).map(|entry| {
+        let mut lines = entry.lines();
+        let id = lines.next().context("an id")?.to_owned();
+        let subject = lines.find_map(|line| line.strip_prefix("Subject: ")).context("a subject")?;
+        Ok((id, subject.to_owned()))
+    });
+    entries.try_fold(BTreeMap::new(), |mut all, entry: Result<_>| {
+        all.extend([entry?]);
+        Ok(all)
+    })
+}
+
+#[test]
+fn every_journal_entry_is_explained_and_its_fields_are_there() -> Result<()> {
+    let mut report = report();
+    for (owner, proof) in report.owners.iter_mut().zip([Some(Proof::Fresh), Some(Proof::Down), None]) {
+        owner.proof = proof;
+    }
+    let mut entries = journal::entries(&report, 1);
+    entries.push(journal::fault("the policy"));
+    let catalogue = catalogue()?;
+    let used: BTreeSet<&str> = entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(used, catalogue.keys().map(String::as_str).collect());
+    assert_eq!(used.len(), 5);
+    for entry in &entries {
+        let subject = &catalogue[entry.id];
+        for name in subject.split('@').skip(1).step_by(2) {
+            ensure!(entry.fields.iter().any(|(field, _)| *field == name), "no {name} in {entry:?}");
+        }
+        for (name, _) in &entry.fields {
+            let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            ensure!(name.chars().all(known) && !name.starts_with('_'), "{name}");
+        }
+    }
+    let nginx = entries.iter().find(|entry| entry.message.starts_with("nginx.service")).context("nginx")?;
+    ensure!(nginx.fields.contains(&("REEXEC_PROOF", "down".to_owned())), "{nginx:?}");
     Ok(())
 }

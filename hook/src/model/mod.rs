@@ -7,6 +7,7 @@ pub mod damage;
 pub mod file;
 pub mod health;
 pub mod history;
+pub mod journal;
 pub mod judge;
 pub mod kinship;
 pub mod mapping;

@@ -1,6 +1,7 @@
 //! A report in the form that was asked for. Nothing is looked up here.
 
 pub mod history;
+pub mod journal;
 pub mod json;
 pub mod needrestart;
 pub mod openmetrics;

@@ -6,10 +6,11 @@ use super::{doctor, explain, history, hook, policy, report};
 use crate::cli::{Color, Command, Common, Format};
 use crate::model::report::Report;
 use crate::render::text::{self, Asked, Style};
-use crate::render::{json, needrestart, openmetrics, restarting};
+use crate::render::{self, json, needrestart, openmetrics, restarting};
 use crate::sys::state::Store;
-use crate::sys::{host, procs};
+use crate::sys::{host, journal, procs};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -129,7 +130,19 @@ fn look(common: &Common, asked: Asked) -> anyhow::Result<Answer> {
 
 fn act(common: &Common, moment: Moment, mode: Mode) -> anyhow::Result<Answer> {
     let desk = Desk::open(common);
-    let run = apply::apply(&desk, moment, mode)?;
+    let run = match apply::apply(&desk, moment, mode) {
+        Err(error) if mode == Mode::Act && moment != Moment::Now => {
+            let _ = journal::send(&[render::journal::fault(&format!("{error:#}"))]);
+            return Err(error);
+        }
+        run => run?,
+    };
+    // In the journal the entries are the text; twice the same is no help.
+    let entries = run.report.as_ref().map(|report| render::journal::entries(report, run.exit_code)).unwrap_or_default();
+    let told = mode == Mode::Act && common.root == Path::new("/") && !entries.is_empty();
+    if told && journal::send(&entries).is_ok() && host::output_is_journal() {
+        return Ok(Answer { code: run.exit_code, ..Answer::default() });
+    }
     let asked = match mode {
         Mode::Act => Asked::Apply,
         Mode::DryRun => Asked::Plan,

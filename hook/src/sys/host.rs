@@ -48,6 +48,14 @@ pub fn output_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdout())
 }
 
+/// Whether standard output goes to the journal: its device and inode are those that systemd has put
+/// into `JOURNAL_STREAM` (systemd.exec(5)).
+pub fn output_is_journal() -> bool {
+    let Some(stream) = std::env::var("JOURNAL_STREAM").ok() else { return false };
+    let Ok(found) = rustix::fs::fstat(std::io::stdout()) else { return false };
+    stream == format!("{}:{}", found.st_dev, found.st_ino)
+}
+
 /// Whether the admin wants no colours anywhere (no-color.org).
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())

@@ -7,6 +7,7 @@ pub mod content;
 pub mod files;
 pub mod host;
 pub mod input;
+pub mod journal;
 pub mod loader;
 pub mod mappings;
 pub mod perform;
