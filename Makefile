@@ -81,7 +81,9 @@ install: $(if $(CLIENT),install-client)
 	    fish/reexec.fish:fish/vendor_completions.d; do \
 	    test ! -e "$(SHARE)/completions/$${file%:*}" || \
 	        install -Dm644 "$(SHARE)/completions/$${file%:*}" "$(DESTDIR)$(PREFIX)/share/$${file#*:}/$$(basename "$${file%:*}")"; done
-	for file in $(wildcard $(SHARE)/report.schema.json $(SHARE)/monitoring/* $(SHARE)/compat/*); do \
+	for file in $(wildcard $(SHARE)/report.schema.json $(SHARE)/monitoring/* $(SHARE)/compat/* \
+	    $(SHARE)/ansible/* $(SHARE)/ansible/reexec/*/*); do \
+	    test ! -d "$$file" || continue; \
 	    mode=644; test ! -x "$$file" || mode=755; \
 	    install -Dm$$mode "$$file" "$(DESTDIR)$(PREFIX)/share/reexec/$${file#$(SHARE)/}"; done
 	for file in $(wildcard $(SHARE)/catalog/*.catalog); do \

@@ -55,13 +55,19 @@ impl Machine {
 
     /// The same, with apt seeing this repository.
     pub fn with_repository(name: &str, rules: &str, repository: Option<&Path>) -> Result<Machine> {
+        let options = match repository {
+            Some(repository) => Options::default().bind_ro(repository, "/srv/repo"),
+            None => Options::default(),
+        };
+        Machine::with_options(name, rules, options, repository)
+    }
+
+    /// The same, with more to see for the bed.
+    pub fn with_options(name: &str, rules: &str, options: Options, repository: Option<&Path>) -> Result<Machine> {
         let dist = Scratch::new("dist")?;
         let deb = package()?;
         fs::copy(&deb, dist.join("reexec.deb")).with_context(|| deb.display().to_string())?;
-        let mut options = Options::default().bind_ro(dist.path(), "/srv/dist");
-        if let Some(repository) = repository {
-            options = options.bind_ro(repository, "/srv/repo");
-        }
+        let options = options.bind_ro(dist.path(), "/srv/dist");
         let bed = Bed::boot(name, BASE, &options)?;
         let folders: &[&str] = if repository.is_some() { &["/srv/repo"] } else { &[] };
         bed.use_repositories(folders)?;

@@ -1,35 +1,95 @@
 //! `doctor`: is everything wired, and does it work?
 
 use super::desk::Desk;
+use crate::model::file::FileKind;
 use crate::model::health::{Check, Health, Wire};
 use crate::model::judge::Space;
+use crate::sys::files::{Links, Root};
 use crate::sys::plugin::Busy;
 use crate::sys::spaces::Spaces;
 use crate::sys::systemd::{self, Systemd};
 use crate::sys::{host, input, procs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const PLUGIN_DEADLINE: Duration = Duration::from_secs(5);
 const WIRING: &str = "usr/lib/reexec/wiring.d";
 const MOST_WIRING: u64 = 1 << 20;
 const PATH_UNIT: &str = "reexec-apply.path";
-const REINSTALL: &str = "reinstall the package reexec";
+const APPLY_UNIT: &str = "reexec-apply.service";
+/// Ours, and nobody else's: what lies there decides what gets restarted.
+const FOLDERS: [&str; 2] = ["run/reexec", "var/lib/reexec"];
 
 /// Looks at everything.
 pub fn doctor(desk: &Desk<'_>) -> Vec<Check> {
-    let mut checks = vec![rights(), kernel(desk), host_space(desk)];
-    checks.extend(plugins(desk));
-    checks.extend(wiring(&desk.common.root));
+    let reinstall = reinstall(&desk.common.root);
+    let mut checks = vec![rights(), kernel(desk), births(&desk.common.root), host_space(desk)];
+    checks.extend(plugins(desk, &reinstall));
+    checks.extend(wiring(&desk.common.root, &reinstall));
     checks.push(policy(desk));
-    checks.extend(units());
+    checks.extend(units(&reinstall));
+    checks.extend(folders(&desk.common.root));
     checks.push(waiting(desk));
+    checks.push(last_run(desk));
     checks
 }
 
 /// 0: all is wired and works; 1: something is missing or broken.
 pub fn exit_code(checks: &[Check]) -> u8 {
     u8::from(checks.iter().any(|check| check.health == Health::Bad))
+}
+
+/// The command that brings back what belongs to the package, as the integrations say it.
+fn reinstall(root: &Path) -> String {
+    let wires = wiring_files(root).into_iter().find_map(|file| wires_in(&file).ok()?.into_iter().next());
+    wires.map_or_else(|| "make install    (in reexec's sources, or install its package)".to_owned(), |wire| wire.mend)
+}
+
+/// Birth times tell how a file was replaced.
+fn births(root: &Path) -> Check {
+    let folder = root.join("usr");
+    match Root::Own.look(&folder, Links::Follow).found() {
+        Some(facts) if facts.born.is_some() => Check::good("births", "the file system keeps birth times"),
+        Some(_) => Check::less("births", "the file system keeps none: how a file was replaced stays unknown at times"),
+        None => Check::bad("births", format!("{} is not there", folder.display()), "reexec doctor --root DIR"),
+    }
+}
+
+/// Whether somebody else could write what we act on.
+fn folders(root: &Path) -> Vec<Check> {
+    let check = |name: &&str| {
+        let path = root.join(name);
+        let printed = path.display().to_string();
+        match Root::Own.look(&path, Links::Keep).found() {
+            Some(facts) if facts.kind != FileKind::Folder => {
+                Check::bad(&printed, "is no folder", format!("rm {printed}; systemd-tmpfiles --create reexec.conf"))
+            }
+            Some(facts) if facts.uid != host::uid() || facts.mode & 0o022 != 0 => {
+                let found = format!("belongs to user {} with mode {:o}", facts.uid, facts.mode & 0o7777);
+                Check::bad(&printed, found, format!("chown root:root {printed}; chmod 700 {printed}"))
+            }
+            Some(_) => Check::good(&printed, "belongs to root alone"),
+            None => Check::less(&printed, "is not there yet; it is made when it is needed"),
+        }
+    };
+    FOLDERS.iter().map(check).collect()
+}
+
+fn last_run(desk: &Desk<'_>) -> Check {
+    match desk.store.history() {
+        Ok((runs, gaps)) if !gaps.is_empty() => {
+            let found = format!("{} of {} past runs cannot be read", gaps.len(), runs.len() + gaps.len());
+            Check::less("history", format!("{found}: {}", gaps.join("; ")))
+        }
+        Ok((runs, _)) => match runs.first() {
+            Some(run) if run.exit_code == 0 => Check::good("history", format!("the last run, {}, is proven", run.time)),
+            Some(run) => {
+                Check::less("history", format!("the last run, {}, is not all proven (reexec history --last)", run.time))
+            }
+            None => Check::good("history", "no run has acted yet"),
+        },
+        Err(error) => Check::bad("history", format!("{error:#}"), "chmod 700 /var/lib/reexec"),
+    }
 }
 
 fn rights() -> Check {
@@ -78,8 +138,8 @@ fn host_space(desk: &Desk<'_>) -> Check {
     }
 }
 
-fn plugins(desk: &Desk<'_>) -> Vec<Check> {
-    let faults = desk.plugin_faults.iter().map(|fault| Check::bad("plugin", fault.clone(), REINSTALL));
+fn plugins(desk: &Desk<'_>, reinstall: &str) -> Vec<Check> {
+    let faults = desk.plugin_faults.iter().map(|fault| Check::bad("plugin", fault.clone(), reinstall));
     let answers = desk.plugins.iter().map(|plugin| {
         let what = format!("plugin {}", plugin.name());
         match plugin.busy(&desk.common.root, PLUGIN_DEADLINE) {
@@ -88,32 +148,38 @@ fn plugins(desk: &Desk<'_>) -> Vec<Check> {
             Ok(Busy::Interrupted(words)) => {
                 Check::less(&what, format!("answers: a transaction was left half-way: {}", words.join("; ")))
             }
-            Err(error) => Check::bad(&what, error.to_string(), REINSTALL),
+            Err(error) => Check::bad(&what, error.to_string(), reinstall),
         }
     });
     let mut checks: Vec<Check> = faults.chain(answers).collect();
     if checks.is_empty() {
-        checks.push(Check::bad("plugin", "none is installed: no package manager can call us", REINSTALL));
+        checks.push(Check::bad("plugin", "none is installed: no package manager can call us", reinstall));
     }
     checks
 }
 
 /// What the integrations of the installed plugins say about how they are called.
-fn wiring(root: &Path) -> Vec<Check> {
-    let Ok(entries) = std::fs::read_dir(root.join(WIRING)) else {
-        return vec![Check::bad("wiring", format!("no /{WIRING}: nobody says how we are called"), REINSTALL)];
+fn wiring(root: &Path, reinstall: &str) -> Vec<Check> {
+    let files = wiring_files(root);
+    if files.is_empty() {
+        return vec![Check::bad("wiring", format!("nothing in /{WIRING}: nobody says how we are called"), reinstall)];
+    }
+    let wires = |file: &PathBuf| match wires_in(file) {
+        Ok(wires) => wires.iter().map(|wire| check_wire(wire, root)).collect(),
+        Err(error) => vec![Check::bad("wiring", format!("{}: {error:#}", file.display()), reinstall)],
     };
-    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.sort();
-    files.iter().flat_map(|file| wires(file, root)).collect()
+    files.iter().flat_map(wires).collect()
 }
 
-fn wires(file: &Path, root: &Path) -> Vec<Check> {
-    let parsed = input::file(file, MOST_WIRING).and_then(|bytes| Ok(serde_json::from_slice::<Vec<Wire>>(&bytes)?));
-    match parsed {
-        Ok(wires) => wires.iter().map(|wire| check_wire(wire, root)).collect(),
-        Err(error) => vec![Check::bad("wiring", format!("{}: {error:#}", file.display()), REINSTALL)],
-    }
+fn wiring_files(root: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(root.join(WIRING)) else { return Vec::new() };
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    files
+}
+
+fn wires_in(file: &Path) -> anyhow::Result<Vec<Wire>> {
+    Ok(serde_json::from_slice(&input::file(file, MOST_WIRING)?)?)
 }
 
 fn check_wire(wire: &Wire, root: &Path) -> Check {
@@ -142,7 +208,7 @@ fn policy(desk: &Desk<'_>) -> Check {
     }
 }
 
-fn units() -> Vec<Check> {
+fn units(reinstall: &str) -> Vec<Check> {
     if !systemd::is_running() {
         return vec![Check::less("systemd", "is not the init here: the hook acts while the package manager waits")];
     }
@@ -150,16 +216,30 @@ fn units() -> Vec<Check> {
         Ok(systemd) => systemd,
         Err(error) => return vec![Check::bad("systemd", format!("{error:#}"), "systemctl status")],
     };
+    let enabled = systemd.unit_file_state(PATH_UNIT).unwrap_or_default();
+    let mend = format!("systemctl enable --now {PATH_UNIT}");
     let path = match systemd.unit(PATH_UNIT) {
-        Ok(unit) if unit.is_active() => Check::good("units", format!("{PATH_UNIT} waits for transactions")),
-        Ok(unit) => Check::bad(
-            "units",
-            format!("{PATH_UNIT} is {}", unit.active_state),
-            format!("systemctl enable --now {PATH_UNIT}"),
-        ),
-        Err(error) => Check::bad("units", format!("{PATH_UNIT}: {error:#}"), REINSTALL),
+        Ok(unit) if unit.is_active() && enabled.starts_with("enabled") => {
+            Check::good("path unit", format!("{PATH_UNIT} waits for transactions, now and after the next boot"))
+        }
+        Ok(unit) if unit.is_active() => {
+            Check::bad("path unit", format!("{PATH_UNIT} is {enabled}: not there after the next boot"), mend)
+        }
+        Ok(unit) => Check::bad("path unit", format!("{PATH_UNIT} is {}", unit.active_state), mend),
+        Err(error) => Check::bad("path unit", format!("{PATH_UNIT}: {error:#}"), reinstall),
     };
-    vec![Check::good("systemd", "answers"), path]
+    let service = match systemd.unit(APPLY_UNIT) {
+        Ok(unit) if unit.load_state != "loaded" => {
+            Check::bad("apply unit", format!("{APPLY_UNIT} is {}", unit.load_state), reinstall)
+        }
+        Ok(unit) if unit.active_state == "failed" => {
+            let found = format!("the last run of {APPLY_UNIT} failed ({})", unit.result);
+            Check::bad("apply unit", found, "journalctl -u reexec-apply -n 20; reexec apply")
+        }
+        Ok(_) => Check::good("apply unit", format!("{APPLY_UNIT} is ready")),
+        Err(error) => Check::bad("apply unit", format!("{APPLY_UNIT}: {error:#}"), reinstall),
+    };
+    vec![Check::good("systemd", "answers"), path, service]
 }
 
 fn waiting(desk: &Desk<'_>) -> Check {

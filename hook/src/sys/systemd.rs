@@ -95,6 +95,11 @@ impl Systemd {
         self.call(MANAGER_PATH, MANAGER, method, body)
     }
 
+    /// Whether a unit is started at boot, in systemd's words: `enabled`, `disabled`, …
+    pub fn unit_file_state(&self, name: &str) -> Result<String> {
+        Ok(self.manager("GetUnitFileState", &name)?.body().deserialize()?)
+    }
+
     /// What systemd says of a unit; an error where it knows none of that name.
     pub fn unit(&self, name: &str) -> Result<UnitFacts> {
         let path: OwnedObjectPath = self.manager("LoadUnit", &name)?.body().deserialize()?;
