@@ -15,13 +15,14 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(60);
 
 /// Commands that are run, or whose output is made, by something else than this test.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("make demo", "tests/demo checks what it shows; its output stands in the README"),
     ("make test", "this is it"),
     ("make deb", "every bed installs what it builds (tests/src/machine.rs)"),
     ("apt-get install ./dist/", "every bed does (tests/src/machine.rs)"),
     ("ansible-playbook ", "tests/tests/fleet.rs plays it"),
-    ("cargo ", "the tests of the crate that it stands in"),
+    ("cargo run -p reexec-client", "tests/tests of the client run that example"),
+    ("cc -o echo echo.c ", "the tests of the C library build a program so"),
 ];
 
 /// A fenced block: its language, its lines, and where it begins.

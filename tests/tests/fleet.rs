@@ -70,7 +70,7 @@ fn monitoring_the_journal_and_past_runs_tell_of_an_upgrade() -> Result<()> {
     let machine = machine("told", RULES)?;
     let fresh = machine.reexec(&["report"])?;
     ensure!(fresh.code() == Some(0) && fresh.text().lines().count() == 1, "{}", fresh.text());
-    ensure!(machine.reexec(&["history"])?.text().contains("probed") == false, "a run before the upgrade");
+    ensure!(!machine.reexec(&["history"])?.text().contains("probed"), "a run before the upgrade");
     upgrade(&machine, 2)?;
 
     // The journal: the run under our own unit, and what was done to a unit under that.

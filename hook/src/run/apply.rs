@@ -12,7 +12,7 @@ use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::unit::UnitFacts;
 use crate::model::verdict::Verdict;
 use crate::render::json;
-use crate::sys::{clock, host};
+use crate::sys::{clock, host, progress};
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -75,7 +75,10 @@ pub fn apply(desk: &Desk<'_>, moment: Moment, mode: Mode) -> Result<Run> {
         may_act(desk, moment)?;
     }
     let _lock = match mode {
-        Mode::Act => Some(desk.store.lock(LOCK_DEADLINE)?),
+        Mode::Act => {
+            let _line = progress::show("waiting for another run to end");
+            Some(desk.store.lock(LOCK_DEADLINE)?)
+        }
         Mode::DryRun => None,
     };
     if moment == Moment::AfterTransaction {

@@ -8,7 +8,7 @@ use crate::model::report::Report;
 use crate::render::text::{self, Asked, Style};
 use crate::render::{self, json, needrestart, openmetrics, restarting};
 use crate::sys::state::Store;
-use crate::sys::{host, journal, procs};
+use crate::sys::{host, journal, procs, progress};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc;
@@ -47,6 +47,9 @@ pub fn run_hook(command: Command) -> Answer {
 
 /// Runs a command.
 pub fn run(command: &Command) -> Answer {
+    if let Command::Report { common, .. } | Command::Plan(common) | Command::Apply { common, .. } = command {
+        progress::want(common.format == Format::Text && !common.quiet && common.color != Color::Never);
+    }
     let answer = match command {
         Command::Report { schema: true, .. } => Ok(Answer { text: json::SCHEMA_TEXT.to_owned(), ..Answer::default() }),
         Command::Report { common, .. } => look(common, Asked::Report),

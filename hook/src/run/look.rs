@@ -8,7 +8,7 @@ use crate::model::starts::StartsOf;
 use crate::model::verdict::{CauseKind, Content, Method, Verdict};
 use crate::run::scan::{scan, Extent, Question, Seen};
 use crate::run::{claims, closer, packages, traces};
-use crate::sys::{clock, host};
+use crate::sys::{clock, host, progress};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,6 +42,7 @@ pub fn look(desk: &Desk<'_>, known: &Known) -> Result<Report> {
 
 /// Looks and judges.
 pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked> {
+    let _line = progress::show("looking at all processes");
     let started = clock::now();
     let common = desk.common;
     let mut index = claims::index(&known.now, &known.earlier, &common.root)?;

@@ -1,8 +1,10 @@
 //! One rung of every ladder at once: units in one batch, so that systemd orders them; managers last.
 
+use super::wait::some;
 use crate::model::plan::{Action, Outcome, StepReport};
 use crate::model::policy::Defaults;
 use crate::sys::perform::{self, Wanted};
+use crate::sys::progress;
 use std::time::Duration;
 
 /// Takes the steps; the answers stand in the order of the wishes.
@@ -12,7 +14,9 @@ pub fn perform(wanted: &[(Action, &str)], defaults: &Defaults) -> Vec<StepReport
     for action in [Action::Reload, Action::Restart, Action::ReexecManager] {
         let indices: Vec<usize> = (0..wanted.len()).filter(|&index| wanted[index].0 == action).collect();
         for chunk in indices.chunks(defaults.max_parallel.max(1)) {
-            let names: Vec<String> = chunk.iter().map(|&index| wanted[index].1.to_owned()).collect();
+            let names: Vec<&str> = chunk.iter().map(|&index| wanted[index].1).collect();
+            let _line = progress::show(format!("{action} of {}", some(&names)));
+            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
             let done = match action {
                 Action::Reload => perform::perform(&Wanted::Reload(names), defaults.deadline),
                 Action::Restart => perform::perform(&Wanted::Restart(names), defaults.deadline),

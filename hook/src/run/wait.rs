@@ -6,6 +6,7 @@ use super::steps::PULSE;
 use crate::model::policy::print_duration;
 use crate::model::unit::UnitFacts;
 use crate::sys::plugin::Busy;
+use crate::sys::progress;
 use std::time::{Duration, Instant};
 
 /// One question to a plugin.
@@ -17,6 +18,7 @@ const BUSY_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// Waits until no package manager has been at work and no trigger has come for `quiet`.
 pub fn until_quiet(desk: &Desk<'_>, quiet: Duration) {
+    let _line = progress::show("waiting until no package manager is at work");
     let end = Instant::now() + BUSY_AT_MOST;
     let mut since = Instant::now();
     let mut seen = desk.pending().0;
@@ -43,6 +45,7 @@ pub fn settle(names: &[&str], at_once: &Units, settle: Duration) {
     if up.is_empty() {
         return;
     }
+    let _line = progress::show(format!("waiting whether {} stays up", some(&up)));
     while Instant::now() < end {
         std::thread::sleep(PULSE.min(end.saturating_duration_since(Instant::now())));
         if units(&up).values().all(|unit| !unit.is_active()) {
@@ -54,8 +57,18 @@ pub fn settle(names: &[&str], at_once: &Units, settle: Duration) {
 /// Waits until what was queued for these units before we came has ended.
 pub fn until_settled(names: &[&str], deadline: Duration) {
     let end = Instant::now() + deadline;
+    let _line = progress::show(format!("waiting for jobs of {}", some(names)));
     while Instant::now() < end && units(names).values().any(UnitFacts::is_changing) {
         std::thread::sleep(PULSE);
+    }
+}
+
+/// The first of some names, and how many more there are.
+pub fn some(names: &[&str]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [one] => (*one).to_owned(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod mappings;
 pub mod perform;
 pub mod plugin;
 pub mod procs;
+pub mod progress;
 pub mod raw;
 pub mod spaces;
 pub mod state;
