@@ -51,7 +51,8 @@ complete -c reexec -n "__fish_reexec_using_subcommand report" -l root -d 'Folder
 complete -c reexec -n "__fish_reexec_using_subcommand report" -l plugins -d 'Where the plugins are' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand report" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
 text\t'The text of `maps`'
-query\t'`PROCMAP_QUERY`, executable mappings only'"
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand report" -l threads -d 'How many threads look' -r
 complete -c reexec -n "__fish_reexec_using_subcommand report" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -76,7 +77,8 @@ complete -c reexec -n "__fish_reexec_using_subcommand needs-restart" -l root -d 
 complete -c reexec -n "__fish_reexec_using_subcommand needs-restart" -l plugins -d 'Where the plugins are' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand needs-restart" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
 text\t'The text of `maps`'
-query\t'`PROCMAP_QUERY`, executable mappings only'"
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand needs-restart" -l threads -d 'How many threads look' -r
 complete -c reexec -n "__fish_reexec_using_subcommand needs-restart" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -101,7 +103,8 @@ complete -c reexec -n "__fish_reexec_using_subcommand plan" -l root -d 'Folder t
 complete -c reexec -n "__fish_reexec_using_subcommand plan" -l plugins -d 'Where the plugins are' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand plan" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
 text\t'The text of `maps`'
-query\t'`PROCMAP_QUERY`, executable mappings only'"
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand plan" -l threads -d 'How many threads look' -r
 complete -c reexec -n "__fish_reexec_using_subcommand plan" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -125,7 +128,8 @@ complete -c reexec -n "__fish_reexec_using_subcommand explain" -l root -d 'Folde
 complete -c reexec -n "__fish_reexec_using_subcommand explain" -l plugins -d 'Where the plugins are' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand explain" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
 text\t'The text of `maps`'
-query\t'`PROCMAP_QUERY`, executable mappings only'"
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand explain" -l threads -d 'How many threads look' -r
 complete -c reexec -n "__fish_reexec_using_subcommand explain" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -149,7 +153,8 @@ complete -c reexec -n "__fish_reexec_using_subcommand apply" -l root -d 'Folder 
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -l plugins -d 'Where the plugins are' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
 text\t'The text of `maps`'
-query\t'`PROCMAP_QUERY`, executable mappings only'"
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand apply" -l threads -d 'How many threads look' -r
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -200,7 +205,8 @@ complete -c reexec -n "__fish_reexec_using_subcommand history" -l root -d 'Folde
 complete -c reexec -n "__fish_reexec_using_subcommand history" -l plugins -d 'Where the plugins are' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand history" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
 text\t'The text of `maps`'
-query\t'`PROCMAP_QUERY`, executable mappings only'"
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand history" -l threads -d 'How many threads look' -r
 complete -c reexec -n "__fish_reexec_using_subcommand history" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -225,7 +231,8 @@ complete -c reexec -n "__fish_reexec_using_subcommand doctor" -l root -d 'Folder
 complete -c reexec -n "__fish_reexec_using_subcommand doctor" -l plugins -d 'Where the plugins are' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand doctor" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
 text\t'The text of `maps`'
-query\t'`PROCMAP_QUERY`, executable mappings only'"
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand doctor" -l threads -d 'How many threads look' -r
 complete -c reexec -n "__fish_reexec_using_subcommand doctor" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
