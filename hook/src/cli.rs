@@ -47,6 +47,12 @@ pub enum Command {
         /// Stop before the first step
         #[arg(long)]
         dry_run: bool,
+        /// Also what waits for a window, or for a reboot
+        #[arg(long, conflicts_with = "after_transaction")]
+        now: bool,
+        /// Pick on a terminal what is done
+        #[arg(short, long, conflicts_with_all = ["after_transaction", "inline"])]
+        interactive: bool,
         /// What to look at and how to tell.
         #[command(flatten)]
         common: Common,
@@ -88,6 +94,8 @@ pub enum PolicyCommand {
     },
     /// Print the merged policy
     Show,
+    /// Print a JSON Schema of policy files, for editors
+    Schema,
 }
 
 /// A call of a trigger.

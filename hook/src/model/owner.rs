@@ -3,6 +3,7 @@
 //! A process belongs to its own cgroup, never to its parent's, and its name says nothing.
 
 use super::text;
+use super::unit::UnitName;
 use super::verdict::words;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,30 @@ impl Owner {
     /// Nobody's process.
     pub fn loose() -> Owner {
         Owner::new(OwnerKind::Loose, "", None)
+    }
+
+    /// The unit that it is, of the system's manager or of its user's; `None` for whom no manager runs.
+    pub fn unit(&self) -> Option<UnitName> {
+        match self.kind {
+            OwnerKind::Service => Some(UnitName { user: None, name: self.unit_name()? }),
+            OwnerKind::UserService => Some(UnitName { user: Some(self.uid?), name: self.unit_name()? }),
+            OwnerKind::Session | OwnerKind::Container | OwnerKind::Init | OwnerKind::UserManager | OwnerKind::Loose => {
+                None
+            }
+        }
+    }
+
+    /// The unit by which it can be seen whether it stays up: also of a user's manager, which is one itself.
+    pub fn seen_as(&self) -> Option<UnitName> {
+        match self.kind {
+            OwnerKind::UserManager => Some(UnitName::system(&self.unit_name()?)),
+            _ => self.unit(),
+        }
+    }
+
+    /// Its name as its manager has it: reports double the backslashes of `app-x\x2dterm.service`.
+    fn unit_name(&self) -> Option<String> {
+        String::from_utf8(text::unescape(&self.name)?).ok()
     }
 
     fn new(kind: OwnerKind, name: &str, uid: Option<u32>) -> Owner {

@@ -55,6 +55,9 @@ pub struct Pending {
     pub snapshots: Vec<Snapshot>,
     /// The cgroup of whoever called, in printed form.
     pub caller: String,
+    /// The cgroups of what the caller's terminal hangs on: a terminal emulator, `tmux`.
+    #[serde(default)]
+    pub hangs_on: Vec<String>,
     /// What could not be read of it.
     pub gaps: Vec<String>,
 }

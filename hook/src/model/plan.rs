@@ -1,11 +1,12 @@
 //! What is to be done about each owner, and what became of it.
 
+use super::guard::{forbids, Evidence};
 use super::judge::VerdictOf;
 use super::owner::{Owner, OwnerKind};
-pub use super::policy::Action;
-use super::policy::{Policy, Subject};
-use super::report::Proof;
-use super::unit::{forbids, Protected, UnitFacts};
+pub use super::policy::{Action, Step};
+use super::policy::{Later, Policy, Subject, Terms};
+use super::text::escape_path;
+use super::unit::UnitFacts;
 use super::verdict::{words, Cause, CauseKind, Method, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ words! {
         Vanished = "vanished",
         /// The job failed.
         Failed = "failed",
+        /// The process does it by itself, at a time of its own.
+        Later = "later",
     }
 }
 
@@ -36,14 +39,25 @@ pub struct Decision {
     pub source: String,
     /// Actions, each taken only where the proof of the one before is not fresh.
     pub ladder: Vec<Action>,
+    /// The same with their settings.
+    pub steps: Vec<Step>,
+    /// When and how they are taken.
+    pub terms: Terms,
     /// Why nothing is done although the ladder says so.
     pub skip: Option<String>,
+    /// What it waits for, where it will be acted on later.
+    pub later: Option<Later>,
 }
 
 impl Decision {
     /// Whether something will be done.
     pub fn acts(&self) -> bool {
-        self.skip.is_none() && self.ladder.iter().any(|action| action.changes())
+        self.skip.is_none() && self.ladder.iter().any(|action| action.acts())
+    }
+
+    /// Leaves it alone after all.
+    pub fn leave(&mut self, why: impl Into<String>) {
+        self.skip = Some(why.into());
     }
 }
 
@@ -71,8 +85,17 @@ pub struct Group<'a> {
 
 /// Gathers stale and tainted processes by owner. What could not be told is no reason to act.
 pub fn by_owner(processes: &[VerdictOf]) -> Vec<Group<'_>> {
+    grouped(processes.iter().filter(|row| row.verdict >= Verdict::Stale))
+}
+
+/// Gathers all processes by owner, also fresh ones: for what would be decided about them.
+pub fn all_by_owner(processes: &[VerdictOf]) -> Vec<Group<'_>> {
+    grouped(processes.iter())
+}
+
+fn grouped<'a>(processes: impl Iterator<Item = &'a VerdictOf>) -> Vec<Group<'a>> {
     let mut groups: BTreeMap<&Owner, Vec<&VerdictOf>> = BTreeMap::new();
-    for process in processes.iter().filter(|row| row.verdict >= Verdict::Stale) {
+    for process in processes {
         groups.entry(&process.process.owner).or_default().push(process);
     }
     let mut groups: Vec<Group<'_>> = groups.into_iter().map(|(owner, processes)| Group { owner, processes }).collect();
@@ -100,51 +123,64 @@ impl Group<'_> {
         causes.into_values().cloned().collect()
     }
 
-    /// What the policy says, and whether a fact forbids it.
-    pub fn decide(&self, policy: &Policy, unit: Option<&UnitFacts>, protected: &Protected) -> Decision {
+    /// What the policy says, and whether a fact forbids it or it has to wait.
+    pub fn decide(&self, policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         let facts = self.facts();
-        let decision = policy.decide(&self.subject(unit, &facts));
-        let ladder = decision.steps().to_vec();
-        let acts = ladder.iter().any(|action| action.changes());
-        Decision {
+        let decision = policy.decide(&self.subject(self.unit(evidence), &facts));
+        let steps = decision.steps().to_vec();
+        let mut decided = Decision {
             rule: decision.rule_name().to_owned(),
             source: decision.source.map(ToString::to_string).unwrap_or_default(),
-            skip: acts.then(|| self.forbidden(&ladder, unit, protected)).flatten(),
-            ladder,
+            ladder: decision.ladder.actions(),
+            terms: policy.terms(decision.rule),
+            steps,
+            skip: None,
+            later: None,
+        };
+        if !decided.acts() {
+            return decided;
         }
+        decided.skip = self.forbidden(&decided, evidence);
+        if let (None, Some((why, later))) = (&decided.skip, policy.postpones(decision.rule, evidence.circumstances)) {
+            decided.skip = Some(why);
+            decided.later = Some(later);
+        }
+        decided
+    }
+
+    fn forbidden(&self, decision: &Decision, evidence: &Evidence<'_>) -> Option<String> {
+        let only_tells = decision.ladder.iter().all(|action| !action.changes());
+        if only_tells && evidence.told.contains(&self.told_as()) {
+            return Some("its user has been told".to_owned());
+        }
+        forbids(self.owner, &decision.steps, evidence)
+    }
+
+    /// The owner and the files that its user would be told of, as one line: whoever was told of just
+    /// these is not told again.
+    pub fn told_as(&self) -> String {
+        let file = |cause: &Cause| {
+            let ino = cause.current.map_or(0, |id| id.ino);
+            format!("{} {ino}", escape_path(&cause.path))
+        };
+        let files: Vec<String> = self.causes().iter().map(file).collect();
+        format!("{} {} {}", self.owner.kind, self.owner.name, files.join(" "))
+    }
+
+    fn unit<'e>(&self, evidence: &Evidence<'e>) -> Option<&'e UnitFacts> {
+        evidence.units.get(&self.owner.unit()?)
     }
 
     /// The rules before the deciding one, and why each of them does not decide.
-    pub fn passed_rules(&self, policy: &Policy, unit: Option<&UnitFacts>) -> Vec<String> {
+    pub fn passed_rules(&self, policy: &Policy, evidence: &Evidence<'_>) -> Vec<String> {
         let facts = self.facts();
-        let subject = self.subject(unit, &facts);
+        let subject = self.subject(self.unit(evidence), &facts);
         let decision = policy.decide(&subject);
         decision
             .why_not
             .iter()
             .map(|passed| format!("\"{}\": {}", passed.rule.name, passed.why.explain(&subject)))
             .collect()
-    }
-
-    fn forbidden(&self, ladder: &[Action], unit: Option<&UnitFacts>, protected: &Protected) -> Option<String> {
-        let is_manager = matches!(self.owner.kind, OwnerKind::Init | OwnerKind::UserManager);
-        let fits = |action: &Action| match action {
-            Action::ReexecManager => is_manager,
-            Action::Reload | Action::Restart => !is_manager,
-            Action::Ignore | Action::Report | Action::RebootHint => true,
-        };
-        match ladder.iter().find(|action| !fits(action)) {
-            Some(action) if is_manager => {
-                Some(format!("a manager cannot take a {action}; it re-executes itself (reexec-manager)"))
-            }
-            Some(action) => Some(format!("{action} is for managers only")),
-            None => forbids(self.owner, unit, protected),
-        }
-    }
-
-    /// Whether units must be asked about before it can be decided.
-    pub fn unit_name(&self) -> Option<&str> {
-        matches!(self.owner.kind, OwnerKind::Service).then_some(self.owner.name.as_str())
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -196,103 +232,4 @@ struct Facts<'a> {
 
 fn unique<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
     all.collect::<BTreeSet<T>>().into_iter().collect()
-}
-
-/// What a second look says of an owner that was acted on. `before` and `at_once` are the unit before
-/// the step and right after it, `after` when it had time to fall over; `left` are its processes that
-/// are not fresh now, `old` the pids that were not before.
-pub fn proof_of(states: &UnitStates<'_>, left: &[&VerdictOf], old: &[i32]) -> (Proof, String) {
-    if let (Some(at_once), Some(after)) = (states.at_once, states.after) {
-        let since = after.restarts.saturating_sub(at_once.restarts);
-        if after.sub_state == "auto-restart" || since > 0 {
-            return (
-                Proof::Down,
-                format!("it does not stay up: systemd has restarted it {} times ({})", since.max(1), after.result),
-            );
-        }
-        if !after.is_active() {
-            let ended = states.before.is_some_and(|before| before.is_active());
-            let words = format!("{} ({}), {}", after.active_state, after.sub_state, after.result);
-            return if ended { (Proof::Down, words) } else { (Proof::Gone, words) };
-        }
-        if after.invocation != at_once.invocation {
-            return (Proof::Down, "it was started again by somebody else meanwhile".to_owned());
-        }
-    }
-    let stale: Vec<&&VerdictOf> = left.iter().filter(|row| row.verdict >= Verdict::Stale).collect();
-    if stale.is_empty() {
-        let unknown = left.iter().find(|row| row.verdict == Verdict::Unknown);
-        return match unknown {
-            Some(row) => (Proof::Unknown, row.gap.clone().unwrap_or_default()),
-            None => (Proof::Fresh, "nothing of it runs an old file".to_owned()),
-        };
-    }
-    let main = states.after.map_or(0, |unit| unit.main_pid as i32);
-    let only_old_workers =
-        main != 0 && stale.iter().all(|row| row.process.key.pid != main && old.contains(&row.process.key.pid));
-    match only_old_workers {
-        true => (Proof::Draining, format!("{} old processes are finishing their work", stale.len())),
-        false => (Proof::StillStale, format!("{} of its processes run an old file", stale.len())),
-    }
-}
-
-/// A unit at three moments; `None` for what is no unit, or could not be asked.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct UnitStates<'a> {
-    /// Before the step.
-    pub before: Option<&'a UnitFacts>,
-    /// Right after it.
-    pub at_once: Option<&'a UnitFacts>,
-    /// When it had time to fall over.
-    pub after: Option<&'a UnitFacts>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::process::{ProcessKey, ProcessSnapshot};
-
-    fn unit(active: &str, restarts: u32, invocation: u8) -> UnitFacts {
-        UnitFacts {
-            active_state: active.into(),
-            restarts,
-            invocation: vec![invocation],
-            main_pid: 50,
-            ..UnitFacts::default()
-        }
-    }
-
-    fn row(pid: i32, verdict: Verdict) -> VerdictOf {
-        let owner = Owner::of(pid, b"0::/system.slice/a.service\n");
-        let key = ProcessKey { pid, start_ticks: 1 };
-        let process = ProcessSnapshot {
-            key,
-            comm: b"a".to_vec(),
-            exe: None,
-            uid: Some(0),
-            user: None,
-            owner,
-            cgroup: Vec::new(),
-        };
-        VerdictOf { process, verdict, causes: Vec::new(), gap: None, identical: 0 }
-    }
-
-    #[test]
-    fn a_job_that_was_done_proves_nothing() {
-        let (up, started) = (unit("active", 0, 1), unit("active", 0, 2));
-        let (fell, looping, other) = (unit("failed", 0, 2), unit("active", 3, 5), unit("active", 0, 9));
-        let (main, worker) = (row(50, Verdict::Stale), row(60, Verdict::Stale));
-        for (after, left, expected) in [
-            (&started, vec![], Proof::Fresh),
-            (&fell, vec![], Proof::Down),
-            (&looping, vec![], Proof::Down),
-            (&other, vec![], Proof::Down),
-            (&started, vec![&main], Proof::StillStale),
-            (&started, vec![&worker], Proof::Draining),
-            (&started, vec![&main, &worker], Proof::StillStale),
-        ] {
-            let states = UnitStates { before: Some(&up), at_once: Some(&started), after: Some(after) };
-            assert_eq!(proof_of(&states, &left, &[60]).0, expected, "{after:?}");
-        }
-    }
 }

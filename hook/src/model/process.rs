@@ -98,6 +98,12 @@ pub fn parse_uid(status: &[u8]) -> Option<u32> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// `SigCgt` of `/proc/PID/status`: the signals that the process has handlers for.
+pub fn parse_caught(status: &[u8]) -> Option<u64> {
+    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"SigCgt:"))?;
+    u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
+}
+
 /// What is told of a process in a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessSnapshot {
@@ -163,5 +169,6 @@ mod tests {
     fn the_real_user_is_read_from_status() {
         assert_eq!(parse_uid(b"Name:\tx\nUid:\t1000\t0\t0\t0\n"), Some(1000));
         assert_eq!(parse_uid(b"Name:\tUid:\n"), None);
+        assert_eq!(parse_caught(b"SigIgn:\t01\nSigCgt:\t0000000180004a02\n"), Some(0x1_8000_4a02));
     }
 }

@@ -95,6 +95,8 @@ pub struct OwnerRow {
     pub steps: Vec<StepReport>,
     /// What looking again said; `None` where nothing was done.
     pub proof: Option<Proof>,
+    /// Units that hang on it, were up before, and are not any more.
+    pub fallen: Vec<String>,
 }
 
 impl OwnerRow {
@@ -109,6 +111,7 @@ impl OwnerRow {
             decision: Decision::default(),
             steps: Vec::new(),
             proof: None,
+            fallen: Vec::new(),
         }
     }
 }

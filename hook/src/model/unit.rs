@@ -1,9 +1,40 @@
-//! A unit as systemd tells of it, and why it must be left alone.
+//! A unit as its manager tells of it.
 
-use super::owner::{Owner, OwnerKind};
+use super::file::Stamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A unit of the system's manager, or of a user's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UnitName {
+    /// The user whose manager has it; `None`: the system's.
+    pub user: Option<u32>,
+    /// Its name, without `.service` where no systemd runs.
+    pub name: String,
+}
+
+impl UnitName {
+    /// A unit of the system.
+    pub fn system(name: &str) -> UnitName {
+        UnitName { user: None, name: name.to_owned() }
+    }
+}
+
+/// Units that were asked about.
+pub type Units = BTreeMap<UnitName, UnitFacts>;
+
+/// How often a unit may be started (`StartLimitIntervalSec=`, `StartLimitBurst=`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartLimit {
+    /// Within this time.
+    pub interval: Duration,
+    /// So many starts are allowed.
+    pub burst: u32,
+}
 
 /// Properties of one unit (org.freedesktop.systemd1(5)).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UnitFacts {
     /// Its own name, where it was asked for by an alias.
     pub id: String,
@@ -29,12 +60,36 @@ pub struct UnitFacts {
     pub result: String,
     /// Its cgroup; empty while it has none.
     pub cgroup: String,
+    /// `RefuseManualStart=`: a restart would not bring it up again.
+    pub refuses_start: bool,
+    /// Units that stop with it and that a restart of it restarts (`RequiredBy=`, `BoundBy=`,
+    /// `ConsistsOf=`).
+    pub dependents: Vec<String>,
+    /// `None`: it may be started as often as one likes.
+    pub start_limit: Option<StartLimit>,
+    /// When it was started last, in nanoseconds since 1970; 0: never.
+    pub started: Stamp,
+    /// Starts that are known of within the limit's interval.
+    pub recent_starts: u32,
+    /// Open descriptors that its manager keeps for it over a restart (`FileDescriptorStoreMax=`).
+    pub stored_descriptors: u32,
+    /// `Markers=`: what somebody else has asked its manager for (`needs-restart`, `needs-reload`).
+    pub markers: Vec<String>,
 }
 
 impl UnitFacts {
     /// Whether it is up.
     pub fn is_active(&self) -> bool {
         matches!(self.active_state.as_str(), "active" | "reloading" | "refreshing")
+    }
+
+    /// How long a start must wait so that it is within the limit; zero where there is room.
+    pub fn wait_for_start(&self, now: Stamp) -> Duration {
+        let Some(limit) = self.start_limit.filter(|limit| self.recent_starts >= limit.burst) else {
+            return Duration::ZERO;
+        };
+        let since = Duration::from_nanos(u64::try_from(now - self.started).unwrap_or(0));
+        limit.interval.saturating_sub(since)
     }
 
     /// Whether a job is at work on it. Between two of systemd's own attempts there is none.
@@ -44,107 +99,23 @@ impl UnitFacts {
     }
 }
 
-/// What must not be disturbed, as cgroup paths and unit names.
-#[derive(Debug, Clone, Default)]
-pub struct Protected {
-    /// Cgroups of ourselves and of whoever ran the transaction: their units and all above them.
-    pub cgroups: Vec<(Vec<u8>, String)>,
-}
-
-impl Protected {
-    /// Why a unit's cgroup must stay; `None` where nothing that is protected lives in it.
-    fn reason(&self, cgroup: &str) -> Option<String> {
-        let path = cgroup.as_bytes();
-        let inside =
-            |inner: &[u8]| inner.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
-        let hit = self.cgroups.iter().find(|(inner, _)| !path.is_empty() && path != b"/" && inside(inner));
-        hit.map(|(_, what)| format!("{what} runs inside it"))
-    }
-}
-
-/// Why this owner must be left alone, by fact and whatever the policy says; `None` where it may be
-/// acted on.
-pub fn forbids(owner: &Owner, unit: Option<&UnitFacts>, protected: &Protected) -> Option<String> {
-    match owner.kind {
-        OwnerKind::Init | OwnerKind::UserManager => return None,
-        OwnerKind::Service => {}
-        OwnerKind::Session => return Some("a session ends when its user logs out".to_owned()),
-        OwnerKind::Container => return Some("the container's runtime restarts it".to_owned()),
-        OwnerKind::UserService => return Some("units of a user's manager are the user's to restart".to_owned()),
-        OwnerKind::Loose => return Some("it belongs to no unit".to_owned()),
-    }
-    let Some(unit) = unit else { return Some("systemd could not be asked about it".to_owned()) };
-    if unit.id.ends_with(".scope") {
-        return Some("a scope cannot be restarted, only what started it".to_owned());
-    }
-    if unit.load_state != "loaded" {
-        return Some(format!("its unit file is {}", unit.load_state));
-    }
-    if let Some(reason) = protected.reason(&unit.cgroup) {
-        return Some(reason);
-    }
-    if unit.refuses_stop {
-        return Some("it refuses to be stopped by hand (RefuseManualStop=yes)".to_owned());
-    }
-    if unit.service_type == "oneshot" {
-        return Some("a oneshot would do its work again".to_owned());
-    }
-    if !unit.is_active() {
-        return Some(format!("it is {} ({}), and what is stopped is not started", unit.active_state, unit.sub_state));
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn unit() -> UnitFacts {
-        UnitFacts {
-            id: "a.service".into(),
-            load_state: "loaded".into(),
-            active_state: "active".into(),
-            cgroup: "/system.slice/a.service".into(),
-            ..UnitFacts::default()
-        }
-    }
-
     #[test]
-    fn a_unit_is_left_alone_by_fact() {
-        let owner = Owner::of(7, b"0::/system.slice/a.service\n");
-        let inside = |cgroup: &str| Protected { cgroups: vec![(cgroup.as_bytes().to_vec(), "the upgrade".to_owned())] };
-        for (unit, protected, expected) in [
-            (unit(), Protected::default(), None),
-            (unit(), inside("/system.slice/a.service"), Some("the upgrade runs inside it")),
-            (unit(), inside("/system.slice/a.service/sub"), Some("the upgrade runs inside it")),
-            (unit(), inside("/system.slice/a.service2"), None),
-            (
-                UnitFacts { refuses_stop: true, ..unit() },
-                Protected::default(),
-                Some("it refuses to be stopped by hand (RefuseManualStop=yes)"),
-            ),
-            (
-                UnitFacts { service_type: "oneshot".into(), ..unit() },
-                Protected::default(),
-                Some("a oneshot would do its work again"),
-            ),
-            (
-                UnitFacts { active_state: "inactive".into(), sub_state: "dead".into(), ..unit() },
-                Protected::default(),
-                Some("it is inactive (dead), and what is stopped is not started"),
-            ),
-            (
-                UnitFacts { load_state: "masked".into(), ..unit() },
-                Protected::default(),
-                Some("its unit file is masked"),
-            ),
-            (
-                UnitFacts { id: "x.scope".into(), ..unit() },
-                Protected::default(),
-                Some("a scope cannot be restarted, only what started it"),
-            ),
+    fn a_start_waits_where_the_limit_is_used_up() {
+        let second = 1_000_000_000;
+        let limit = StartLimit { interval: Duration::from_secs(10), burst: 5 };
+        for (start_limit, recent_starts, ago, expected) in [
+            (None, 9, 1, 0),
+            (Some(limit), 4, 1, 0),
+            (Some(limit), 5, 1, 9),
+            (Some(limit), 5, 10, 0),
+            (Some(limit), 5, -1, 10),
         ] {
-            assert_eq!(forbids(&owner, Some(&unit), &protected).as_deref(), expected, "{unit:?}");
+            let unit = UnitFacts { start_limit, recent_starts, started: 100 * second, ..UnitFacts::default() };
+            assert_eq!(unit.wait_for_start((100 + ago) * second).as_secs(), expected, "{unit:?}");
         }
     }
 }

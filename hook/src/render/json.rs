@@ -172,5 +172,6 @@ fn owner_row(row: &OwnerRow) -> Value {
         },
         "steps": steps,
         "proof": row.proof.map(|proof| proof.word()),
+        "fallen": row.fallen,
     })
 }

@@ -1,20 +1,19 @@
 //! `apply`: does what the policy says, step by step, and looks again after each.
 
+use super::climb::{Begun, Climb};
 use super::desk::{Desk, Known};
 use super::look::look;
-use super::report::{decide, judge_reboot, units, Units};
-use super::{protect, steps, wait};
+use super::report::{judge_reboot, Deciding};
+use super::wait;
 use crate::model::claim::Claim;
+use crate::model::file::Stamp;
 use crate::model::pending::{Memory, Pending};
-use crate::model::plan::{by_owner, proof_of, Action, StepReport, UnitStates};
-use crate::model::policy::{Policy, When};
+use crate::model::policy::{Circumstances, Later, Policy, When};
 use crate::model::report::{OwnerRow, Proof, Report};
-use crate::model::unit::UnitFacts;
 use crate::model::verdict::Verdict;
 use crate::render::json;
-use crate::sys::{clock, host, progress};
+use crate::sys::{clock, host, progress, systemd};
 use anyhow::{bail, Context, Result};
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,17 +48,29 @@ pub struct Run {
     pub report: Option<Report>,
     /// 0: all that was planned is proven; 1: not; 3: a tainted process is left of what was planned.
     pub exit_code: u8,
+    /// When a window opens that something waits for, in nanoseconds since 1970.
+    pub opens: Option<Stamp>,
 }
 
-/// The steps that a run is about to take, on disk before it takes them.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Begun {
-    boot_id: String,
-    units: Vec<String>,
+/// How it is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// When to act.
+    pub moment: Moment,
+    /// Whether to do it.
+    pub mode: Mode,
+    /// Whether windows and `hold` do not count.
+    pub at_once: bool,
+    /// Whether somebody at a terminal picks.
+    pub interactive: bool,
 }
+
+/// The timer that wakes us when a window opens: that of `reexec-apply.service`.
+const TIMER: &str = "reexec-apply.timer";
 
 /// Runs it.
-pub fn apply(desk: &Desk<'_>, moment: Moment, mode: Mode) -> Result<Run> {
+pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
+    let Order { moment, mode, .. } = order;
     let loaded = desk.policy();
     if let (Err(error), Moment::AfterTransaction) = (&loaded, moment) {
         // Nothing is lost, and our own unit is not woken again and again.
@@ -69,7 +80,7 @@ pub fn apply(desk: &Desk<'_>, moment: Moment, mode: Mode) -> Result<Run> {
     let policy = loaded?.policy;
     if moment == Moment::AfterTransaction && policy.defaults.when == When::Manual {
         desk.store.hold(&desk.pending().0)?;
-        return Ok(Run { report: None, exit_code: 0 });
+        return Ok(Run { report: None, exit_code: 0, opens: None });
     }
     if mode == Mode::Act {
         may_act(desk, moment)?;
@@ -87,18 +98,33 @@ pub fn apply(desk: &Desk<'_>, moment: Moment, mode: Mode) -> Result<Run> {
     }
     let (paths, pending, gaps) = desk.pending();
     if moment == Moment::AfterTransaction && paths.is_empty() {
-        return Ok(Run { report: None, exit_code: 0 });
+        return Ok(Run { report: None, exit_code: 0, opens: None });
     }
     let known = gather(desk, &pending, gaps)?;
-    let run = Round { desk, policy: &policy, known: &known, mode }.run(&pending)?;
+    let run = Round { desk, policy: &policy, known: &known, order }.run(&pending)?;
     if mode == Mode::Act {
-        let mut memory: Memory = desk.store.memory(&desk.boot_id);
-        memory.add(&pending, &known.now, clock::now());
-        desk.store.remember(&memory)?;
-        desk.store.clear(&paths)?;
-        desk.store.end()?;
+        finish(desk, &run, &paths, &pending, &known)?;
     }
     Ok(run)
+}
+
+/// Forgets what was acted on; keeps what waits for a window, and is woken for it.
+fn finish(desk: &Desk<'_>, run: &Run, paths: &[PathBuf], pending: &[Pending], known: &Known) -> Result<()> {
+    match run.opens {
+        Some(opens) if !paths.is_empty() => {
+            desk.store.hold(paths)?;
+            if systemd::is_running() {
+                systemd::wake_at(TIMER, opens).context("be woken when the window opens")?;
+            }
+        }
+        _ => {
+            let mut memory: Memory = desk.store.memory(&desk.boot_id);
+            memory.add(pending, &known.now, clock::now());
+            desk.store.remember(&memory)?;
+            desk.store.clear(paths)?;
+        }
+    }
+    desk.store.end()
 }
 
 /// Half-configured packages are no place to restart anything in.
@@ -141,118 +167,59 @@ struct Round<'a> {
     desk: &'a Desk<'a>,
     policy: &'a Policy,
     known: &'a Known,
-    mode: Mode,
+    order: Order,
 }
 
 impl Round<'_> {
     fn run(&self, pending: &[Pending]) -> Result<Run> {
-        let callers: Vec<&str> = pending.iter().map(|one| one.caller.as_str()).collect();
-        let protected = protect::protected(&self.desk.common.proc, &callers);
-        let interrupted: Option<Begun> =
-            self.desk.store.begun().filter(|begun: &Begun| begun.boot_id == self.desk.boot_id);
-        if let (Some(begun), Mode::Act) = (&interrupted, self.mode) {
-            let names: Vec<&str> = begun.units.iter().map(String::as_str).collect();
-            wait::until_settled(&names, self.policy.defaults.deadline);
+        let (desk, policy) = (self.desk, self.policy);
+        let mode = self.order.mode;
+        let interrupted = desk.store.begun().filter(|begun: &Begun| begun.boot_id == desk.boot_id);
+        if let (Some(begun), Mode::Act) = (&interrupted, mode) {
+            wait::until_settled(&begun.units(), policy.defaults.deadline);
         }
-        let mut report = look(self.desk, self.known)?;
-        let before = decide(&mut report, self.policy, &protected);
-        let acting: Vec<usize> =
-            (0..report.owners.len()).filter(|&index| report.owners[index].decision.acts()).collect();
-        if self.mode == Mode::DryRun || (acting.is_empty() && interrupted.is_none()) {
-            let exit_code = 0;
-            judge_reboot(self.desk, &mut report);
-            return Ok(Run { report: Some(report), exit_code });
-        }
-        let mut rows: Vec<OwnerRow> = std::mem::take(&mut report.owners);
-        let mut names: Vec<String> = acting.iter().map(|&index| rows[index].owner.name.clone()).collect();
-        names.extend(interrupted.iter().flat_map(|begun| begun.units.clone()));
-        self.desk
-            .store
-            .begin(&Begun { boot_id: self.desk.boot_id.clone(), units: names })
-            .context("write down the plan")?;
-        let after = self.climb(&mut rows, &acting, &before)?;
-        if let Some(begun) = interrupted {
-            rows.extend(taken_up(&begun, &rows));
-        }
-        let acted: Vec<&OwnerRow> = rows.iter().filter(|row| row.proof.is_some()).collect();
-        let exit_code = exit_code(&acted);
-        let mut report = after.unwrap_or(report);
-        report.owners = rows;
-        judge_reboot(self.desk, &mut report);
-        self.desk.store.keep_report(&json::value(&report, exit_code), report.time).context("keep the report")?;
-        Ok(Run { report: Some(report), exit_code })
-    }
-
-    /// Takes the first step of every ladder, looks, and goes on with those that are not proven.
-    fn climb(&self, rows: &mut [OwnerRow], acting: &[usize], before: &Units) -> Result<Option<Report>> {
-        let rungs = acting.iter().map(|&index| rows[index].decision.ladder.len()).max().unwrap_or(0);
-        let mut last = None;
-        for rung in 0..rungs {
-            let due: Vec<usize> = acting
-                .iter()
-                .copied()
-                .filter(|&index| rows[index].proof != Some(Proof::Fresh))
-                .filter(|&index| rows[index].decision.ladder.get(rung).is_some_and(|action| action.changes()))
-                .collect();
-            if due.is_empty() {
-                continue;
-            }
-            let wanted: Vec<(Action, &str)> =
-                due.iter().map(|&index| (rows[index].decision.ladder[rung], rows[index].owner.name.as_str())).collect();
-            let taken: Vec<StepReport> = steps::perform(&wanted, &self.policy.defaults);
-            let names: Vec<&str> = due.iter().map(|&index| rows[index].owner.name.as_str()).collect();
-            let at_once = units(&names);
-            wait::settle(&names, &at_once, self.policy.defaults.settle);
-            let after = units(&names);
-            let looked = look(self.desk, self.known)?;
-            for (&index, step) in due.iter().zip(taken) {
-                rows[index].steps.push(step);
-                self.prove(&mut rows[index], before, &at_once, &after, &looked);
-            }
-            last = Some(looked);
-        }
-        Ok(last)
-    }
-
-    fn prove(&self, row: &mut OwnerRow, before: &Units, at_once: &Units, after: &Units, looked: &Report) {
-        let name = row.owner.name.as_str();
-        let states = UnitStates { before: before.get(name), at_once: at_once.get(name), after: after.get(name) };
-        let left: Vec<_> = looked.processes.iter().filter(|process| process.process.owner == row.owner).collect();
-        let (proof, words) = proof_of(&states, &left, &row.pids);
-        row.proof = Some(proof);
-        if let Some(step) = row.steps.last_mut() {
-            step.message = format!("{}; {words}", step.message);
-        }
-        if proof == Proof::Fresh {
-            row.verdict = Verdict::Fresh;
-        }
-        row.pids = by_owner(&looked.processes)
-            .iter()
-            .find(|group| *group.owner == row.owner)
-            .map(|group| group.pids())
-            .unwrap_or_default();
-    }
-}
-
-/// Units that a killed run was about to restart and that run no old file now: up again, or down.
-fn taken_up(begun: &Begun, rows: &[OwnerRow]) -> Vec<OwnerRow> {
-    let names: Vec<&str> =
-        begun.units.iter().map(String::as_str).filter(|name| rows.iter().all(|row| row.owner.name != *name)).collect();
-    let row_of = |(name, unit): (&String, &UnitFacts)| {
-        let mut row = OwnerRow::of_unit(name);
-        let (proof, words) = match unit.is_active() {
-            true => (Proof::Fresh, "nothing of it runs an old file".to_owned()),
-            false => (Proof::Down, format!("it is {} ({})", unit.active_state, unit.result)),
+        let mut report = look(desk, self.known)?;
+        let asked = Circumstances {
+            asked: self.order.moment == Moment::Now,
+            at_once: self.order.at_once,
+            ..Circumstances::default()
         };
-        row.proof = Some(proof);
-        row.decision.skip = Some(format!("a run that was killed acted on it; {words}"));
-        row
-    };
-    units(&names).iter().map(row_of).collect()
+        let mut deciding = Deciding::of(desk, policy, pending, asked);
+        let units = deciding.decide(&mut report);
+        if self.order.interactive {
+            super::choose::choose(&mut report, &mut deciding, &desk.common.proc)?;
+        }
+        let acts = report.owners.iter().any(|row| row.decision.acts());
+        let opens = opens_next(&report);
+        if mode == Mode::DryRun || (!acts && interrupted.is_none()) {
+            judge_reboot(desk, &mut report);
+            return Ok(Run { report: Some(report), exit_code: 0, opens });
+        }
+        let mut climb = Climb::begin(desk, self.known, policy, interrupted, units);
+        climb.run(&mut report).context("carry out the plan")?;
+        judge_reboot(desk, &mut report);
+        let exit_code = exit_code(&report.owners);
+        let keep = |report: &Report| desk.store.keep_report(&json::value(report, exit_code), report.time);
+        keep(&report).context("keep the report")?;
+        if climb.soft_reboot(&mut report) {
+            keep(&report).context("keep the report")?;
+        }
+        Ok(Run { report: Some(report), exit_code, opens })
+    }
 }
 
-fn exit_code(acted: &[&OwnerRow]) -> u8 {
-    let unproven: Vec<_> = acted.iter().filter(|row| row.proof != Some(Proof::Fresh)).collect();
+/// When the first window opens that something waits for.
+fn opens_next(report: &Report) -> Option<Stamp> {
+    let opens = |row: &OwnerRow| match row.decision.later {
+        Some(Later::Window(opens)) => Some(opens),
+        Some(Later::Reboot | Later::Asked) | None => None,
+    };
+    report.owners.iter().filter_map(opens).min()
+}
+
+fn exit_code(rows: &[OwnerRow]) -> u8 {
+    let acted = rows.iter().filter(|row| row.proof.is_some());
+    let unproven: Vec<_> = acted.filter(|row| row.proof != Some(Proof::Fresh) || !row.fallen.is_empty()).collect();
     match (unproven.is_empty(), unproven.iter().any(|row| row.verdict == Verdict::Tainted)) {
         (true, _) => 0,
         (false, true) => 3,

@@ -1,6 +1,6 @@
 //! From what was typed to what is printed and the exit code.
 
-use super::apply::{self, Mode, Moment};
+use super::apply::{self, Mode, Moment, Order};
 use super::desk::Desk;
 use super::{doctor, explain, history, hook, policy, report};
 use crate::cli::{Color, Command, Common, Format};
@@ -8,7 +8,7 @@ use crate::model::report::Report;
 use crate::render::text::{self, Asked, Style};
 use crate::render::{self, json, needrestart, openmetrics, restarting};
 use crate::sys::state::Store;
-use crate::sys::{host, journal, procs, progress};
+use crate::sys::{host, journal, procs, progress, user};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc;
@@ -26,6 +26,9 @@ pub struct Answer {
     /// What must be run behind it, with the policy's own deadlines: of a hook that acts inline.
     pub next: Option<Command>,
 }
+
+/// Bytes of an errand: the names of all units of a machine are less.
+const MOST_ERRAND: u64 = 1 << 20;
 
 /// Usage or configuration error; nothing was done.
 const FAULT: u8 = 2;
@@ -45,6 +48,12 @@ pub fn run_hook(command: Command) -> Answer {
     }
 }
 
+/// Runs an errand as the user whose bus it is about: what our own child is called for.
+pub fn errand(uid: Option<&str>) -> Answer {
+    let input = host::input_at_most(MOST_ERRAND);
+    Answer { text: user::run(uid, &input), ..Answer::default() }
+}
+
 /// Runs a command.
 pub fn run(command: &Command) -> Answer {
     if let Command::Report { common, .. } | Command::Plan(common) | Command::Apply { common, .. } = command {
@@ -57,14 +66,14 @@ pub fn run(command: &Command) -> Answer {
         Command::Explain { what, common } => only(common, &[Format::Text, Format::Json])
             .and_then(|()| explain::explain(&Desk::open(common), what))
             .map(|(text, code)| Answer { text, code, ..Answer::default() }),
-        Command::Apply { after_transaction, inline, dry_run, common } => {
+        Command::Apply { after_transaction, inline, dry_run, now, interactive, common } => {
             let moment = match (after_transaction, inline) {
                 (true, _) => Moment::AfterTransaction,
                 (false, true) => Moment::Inline,
                 (false, false) => Moment::Now,
             };
             let mode = if *dry_run { Mode::DryRun } else { Mode::Act };
-            act(common, moment, mode)
+            act(common, Order { moment, mode, at_once: *now, interactive: *interactive })
         }
         Command::Hook(typed) => {
             let common = typed.common();
@@ -77,6 +86,8 @@ pub fn run(command: &Command) -> Answer {
                         after_transaction: false,
                         inline: true,
                         dry_run: false,
+                        now: false,
+                        interactive: false,
                         common,
                     });
                     Answer { text, code: if typed.strict { told.strict_code } else { 0 }, next, ..Answer::default() }
@@ -131,10 +142,10 @@ fn look(common: &Common, asked: Asked) -> anyhow::Result<Answer> {
     Ok(print(&report, code, asked, common))
 }
 
-fn act(common: &Common, moment: Moment, mode: Mode) -> anyhow::Result<Answer> {
+fn act(common: &Common, order: Order) -> anyhow::Result<Answer> {
     let desk = Desk::open(common);
-    let run = match apply::apply(&desk, moment, mode) {
-        Err(error) if mode == Mode::Act && moment != Moment::Now => {
+    let run = match apply::apply(&desk, order) {
+        Err(error) if order.mode == Mode::Act && order.moment != Moment::Now => {
             let _ = journal::send(&[render::journal::fault(&format!("{error:#}"))]);
             return Err(error);
         }
@@ -142,11 +153,11 @@ fn act(common: &Common, moment: Moment, mode: Mode) -> anyhow::Result<Answer> {
     };
     // In the journal the entries are the text; twice the same is no help.
     let entries = run.report.as_ref().map(|report| render::journal::entries(report, run.exit_code)).unwrap_or_default();
-    let told = mode == Mode::Act && common.root == Path::new("/") && !entries.is_empty();
+    let told = order.mode == Mode::Act && common.root == Path::new("/") && !entries.is_empty();
     if told && journal::send(&entries).is_ok() && host::output_is_journal() {
         return Ok(Answer { code: run.exit_code, ..Answer::default() });
     }
-    let asked = match mode {
+    let asked = match order.mode {
         Mode::Act => Asked::Apply,
         Mode::DryRun => Asked::Plan,
     };

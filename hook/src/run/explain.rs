@@ -2,15 +2,14 @@
 
 use super::desk::{Desk, Known};
 use super::look::{machine, Looked};
-use super::report::{decide_or_say, units};
+use super::report::{decide_or_say, Deciding};
 use crate::cli::Format;
 use crate::model::judge::{Claimed, FileView, Standing, VerdictOf};
-use crate::model::plan::{by_owner, Group};
+use crate::model::plan::{all_by_owner, by_owner, Group};
 use crate::model::text::{escape, escape_path};
 use crate::model::time::rfc3339;
 use crate::model::verdict::{Cause, Verdict};
 use crate::render::json;
-use crate::run::protect;
 use crate::run::scan::Extent;
 use anyhow::{bail, Result};
 use std::ffi::OsStr;
@@ -149,11 +148,13 @@ fn tell_cause(out: &mut String, cause: &Cause) {
 /// Which rule decides about an owner, and why the ones before it do not.
 fn tell_rules(out: &mut String, desk: &Desk<'_>, rows: &[VerdictOf]) -> Result<()> {
     let policy = desk.policy()?.policy;
-    let protected = protect::protected(&desk.common.proc, &[]);
-    for group in by_owner(rows) {
-        let facts = group.unit_name().map(|name| units(&[name])).unwrap_or_default();
-        let unit = group.unit_name().and_then(|name| facts.get(name));
-        tell_decision(out, &group, &group.decide(&policy, unit, &protected), group.passed_rules(&policy, unit));
+    let mut deciding = Deciding::typed(desk, &policy);
+    let stale = by_owner(rows);
+    let groups = if stale.is_empty() { all_by_owner(rows) } else { stale };
+    let units = deciding.units_of(&groups);
+    let evidence = deciding.evidence(&units);
+    for group in groups {
+        tell_decision(out, &group, &group.decide(&policy, &evidence), group.passed_rules(&policy, &evidence));
     }
     Ok(())
 }

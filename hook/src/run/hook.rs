@@ -94,6 +94,7 @@ fn take(desk: &Desk<'_>, typed: &HookArguments, plugin: Option<&Plugin>) -> Pend
         claims: Vec::new(),
         snapshots: Vec::new(),
         caller: protect::own_cgroup(&desk.common.proc).map(|cgroup| escape(&cgroup)).unwrap_or_default(),
+        hangs_on: protect::terminal_cgroups(&desk.common.proc).iter().map(|cgroup| escape(cgroup)).collect(),
         gaps: Vec::new(),
     };
     let Some(plugin) = plugin else {

@@ -1,14 +1,16 @@
 //! One look at the machine: the scan, what the package databases add, the verdicts.
 
 use super::desk::{Desk, Known};
+use crate::cli::Common;
 use crate::model::judge::{judge_process, Standing, VerdictOf};
+use crate::model::owner::OwnerKind;
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow};
 use crate::model::starts::StartsOf;
 use crate::model::verdict::{CauseKind, Content, Method, Verdict};
 use crate::run::scan::{scan, Extent, Question, Seen};
 use crate::run::{claims, closer, packages, traces};
-use crate::sys::{clock, host, progress};
+use crate::sys::{clock, host, inits, progress, systemd};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,6 +71,7 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
     let mut verdicts: Vec<VerdictOf> =
         seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
     closer::look(&seen, &mut verdicts, extent, &index, &common.proc);
+    name_services(&mut verdicts, common);
     Ok(Looked { started, seen, verdicts, extent, faults, claimed: index.len() })
 }
 
@@ -80,6 +83,20 @@ fn starts_of(desk: &Desk<'_>) -> Option<StartsOf> {
     let common = desk.common;
     let is_own = common.proc == Path::new("/proc") && common.root == Path::new("/") && host::uid() == 0;
     is_own.then(|| host::starts_of(&desk.boot_id)).flatten()
+}
+
+/// Without systemd a process's cgroup says nothing, but its ancestors do.
+fn name_services(verdicts: &mut [VerdictOf], common: &Common) {
+    let nobodys = |row: &VerdictOf| row.process.owner.kind == OwnerKind::Loose && row.verdict != Verdict::Fresh;
+    if systemd::is_running() || !verdicts.iter().any(nobodys) {
+        return;
+    }
+    let services = inits::Services::look(&common.proc);
+    for row in verdicts.iter_mut().filter(|row| nobodys(row)) {
+        if let Some((owner, _)) = services.owner_of(row.process.key.pid) {
+            row.process.owner = owner;
+        }
+    }
 }
 
 impl Looked {

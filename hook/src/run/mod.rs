@@ -2,7 +2,9 @@
 
 pub mod apply;
 pub mod aside;
+pub mod choose;
 pub mod claims;
+pub mod climb;
 pub mod closer;
 pub mod command;
 pub mod desk;
@@ -21,6 +23,7 @@ pub mod scan;
 pub mod scanner;
 pub mod scripts;
 pub mod sights;
+pub mod signalled;
 pub mod steps;
 pub mod traces;
 pub mod wait;

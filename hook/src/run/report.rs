@@ -2,16 +2,18 @@
 
 use super::desk::Desk;
 use super::look::look;
-use crate::model::plan::{by_owner, Decision};
-use crate::model::policy::Policy;
+use crate::model::guard::{Evidence, Protected};
+use crate::model::pending::Pending;
+use crate::model::plan::{by_owner, Group};
+use crate::model::policy::{Circumstances, Policy};
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, OwnerRow, Report};
-use crate::model::unit::{Protected, UnitFacts};
+use crate::model::unit::{UnitName, Units};
 use crate::run::protect;
-use crate::sys::boot;
-use crate::sys::systemd::{self, Systemd};
+use crate::sys::{boot, clock, host, services};
 use anyhow::Result;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// Looks, judges, and says what the policy would do.
 pub fn report(desk: &Desk<'_>) -> Result<Report> {
@@ -24,7 +26,7 @@ pub fn report(desk: &Desk<'_>) -> Result<Report> {
 /// Writes what the policy says into the report, or what is wrong with the policy.
 pub fn decide_or_say(desk: &Desk<'_>, report: &mut Report) {
     match desk.policy() {
-        Ok(loaded) => drop(decide(report, &loaded.policy, &protect::protected(&desk.common.proc, &[]))),
+        Ok(loaded) => drop(Deciding::typed(desk, &loaded.policy).decide(report)),
         Err(error) => report.gaps.push(GapRow { what: "policy".to_owned(), why: error.to_string() }),
     }
     judge_reboot(desk, report);
@@ -36,43 +38,90 @@ pub fn judge_reboot(desk: &Desk<'_>, report: &mut Report) {
     report.reboot = Reboot::of(boot::facts(&desk.common.root, &desk.common.proc), &report.owners, packages);
 }
 
-/// Units that were asked about, by name.
-pub type Units = BTreeMap<String, UnitFacts>;
+/// All that a decision is made from, besides what was seen.
+#[derive(Debug)]
+pub struct Deciding<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// What must not be disturbed.
+    pub protected: Protected,
+    /// The moment.
+    pub circumstances: Circumstances,
+    /// Owners whose user was told of just these files.
+    pub told: BTreeSet<String>,
+    proc: PathBuf,
+}
 
-/// Writes the policy's decision about each owner into the report. Units are asked about only where
-/// something would be done.
-pub fn decide(report: &mut Report, policy: &Policy, protected: &Protected) -> Units {
-    let groups = by_owner(&report.processes);
-    let first: Vec<Decision> = groups.iter().map(|group| group.decide(policy, None, protected)).collect();
-    let wanted = |decision: &Decision| decision.ladder.iter().any(|action| action.changes());
-    let names: Vec<&str> = groups
-        .iter()
-        .zip(&first)
-        .filter(|(_, decision)| wanted(decision))
-        .filter_map(|(group, _)| group.unit_name())
-        .collect();
-    let units = units(&names);
-    let rows = groups.iter().map(|group| {
-        let unit = group.unit_name().and_then(|name| units.get(name));
-        OwnerRow {
+impl<'a> Deciding<'a> {
+    /// For a command that somebody typed.
+    pub fn typed(desk: &Desk<'_>, policy: &'a Policy) -> Deciding<'a> {
+        Deciding::of(desk, policy, &[], Circumstances { asked: true, ..Circumstances::default() })
+    }
+
+    /// For what these triggers told of.
+    pub fn of(desk: &Desk<'_>, policy: &'a Policy, pending: &[Pending], asked: Circumstances) -> Deciding<'a> {
+        Deciding {
+            policy,
+            protected: protect::protected(&desk.common.proc, pending),
+            circumstances: Circumstances {
+                now: clock::now(),
+                reboot: host::reboot_pending(&desk.common.root),
+                ..asked
+            },
+            told: desk.store.told(&desk.boot_id),
+            proc: desk.common.proc.clone(),
+        }
+    }
+
+    /// Writes the policy's decision about each owner into the report. Units, and who is logged in, are
+    /// asked about only where something would be done.
+    pub fn decide(&mut self, report: &mut Report) -> Units {
+        let groups = by_owner(&report.processes);
+        let units = self.units_of(&groups);
+        let rows = groups.iter().map(|group| OwnerRow {
             owner: group.owner.clone(),
             pids: group.pids(),
             verdict: group.verdict(),
             causes: group.causes(),
-            decision: group.decide(policy, unit, protected),
+            decision: group.decide(self.policy, &self.evidence(&units)),
             steps: Vec::new(),
             proof: None,
+            fallen: Vec::new(),
+        });
+        report.owners = rows.collect();
+        units
+    }
+
+    /// What is known when it is decided.
+    pub fn evidence<'e>(&'e self, units: &'e Units) -> Evidence<'e> {
+        Evidence { units, protected: &self.protected, circumstances: &self.circumstances, told: &self.told }
+    }
+
+    /// The units that would be acted on, and those that hang on them.
+    pub fn units_of(&mut self, groups: &[Group<'_>]) -> Units {
+        let nothing = Units::new();
+        let wanted = |group: &&Group<'_>| {
+            let decision = group.decide(self.policy, &self.evidence(&nothing));
+            decision.ladder.iter().any(|action| action.changes())
+        };
+        let names: Vec<UnitName> = groups.iter().filter(wanted).filter_map(|group| group.owner.unit()).collect();
+        if names.is_empty() {
+            return nothing;
         }
-    });
-    report.owners = rows.collect();
-    units
+        protect::add_people(&mut self.protected, &self.proc);
+        let mut units = services::units(&names);
+        services::count_starts(&mut units, self.circumstances.now);
+        let hanging = hanging_on(&units);
+        units.extend(services::units(&hanging));
+        units
+    }
 }
 
-/// What systemd says of these units; those it cannot be asked about are missing.
-pub fn units(names: &[&str]) -> Units {
-    if names.is_empty() || !systemd::is_running() {
-        return Units::new();
-    }
-    let Ok(systemd) = Systemd::connect() else { return Units::new() };
-    names.iter().filter_map(|name| Some(((*name).to_owned(), systemd.unit(name).ok()?))).collect()
+/// The units that hang on these and are not among them.
+pub fn hanging_on(units: &Units) -> Vec<UnitName> {
+    let all = units.iter().flat_map(|(name, facts)| {
+        facts.dependents.iter().map(|dependent| UnitName { user: name.user, name: dependent.clone() })
+    });
+    let found: BTreeSet<UnitName> = all.filter(|name| !units.contains_key(name)).collect();
+    found.into_iter().collect()
 }

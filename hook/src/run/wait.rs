@@ -1,12 +1,12 @@
 //! Waiting: for package managers to be done, and for units to fall over or not.
 
 use super::desk::Desk;
-use super::report::{units, Units};
 use super::steps::PULSE;
 use crate::model::policy::print_duration;
-use crate::model::unit::UnitFacts;
+use crate::model::unit::{UnitFacts, UnitName, Units};
 use crate::sys::plugin::Busy;
 use crate::sys::progress;
+use crate::sys::services::units;
 use std::time::{Duration, Instant};
 
 /// One question to a plugin.
@@ -38,10 +38,10 @@ pub fn is_busy(desk: &Desk<'_>) -> bool {
 }
 
 /// Waits until the units have been up for `settle`; ends early when all of them have fallen over.
-pub fn settle(names: &[&str], at_once: &Units, settle: Duration) {
+pub fn settle(names: &[UnitName], at_once: &Units, settle: Duration) {
     let end = Instant::now() + settle;
-    let up: Vec<&str> =
-        names.iter().copied().filter(|name| at_once.get(*name).is_some_and(|unit| unit.is_active())).collect();
+    let up: Vec<UnitName> =
+        names.iter().filter(|name| at_once.get(name).is_some_and(|unit| unit.is_active())).cloned().collect();
     if up.is_empty() {
         return;
     }
@@ -55,7 +55,7 @@ pub fn settle(names: &[&str], at_once: &Units, settle: Duration) {
 }
 
 /// Waits until what was queued for these units before we came has ended.
-pub fn until_settled(names: &[&str], deadline: Duration) {
+pub fn until_settled(names: &[UnitName], deadline: Duration) {
     let end = Instant::now() + deadline;
     let _line = progress::show(format!("waiting for jobs of {}", some(names)));
     while Instant::now() < end && units(names).values().any(UnitFacts::is_changing) {
@@ -64,11 +64,11 @@ pub fn until_settled(names: &[&str], deadline: Duration) {
 }
 
 /// The first of some names, and how many more there are.
-pub fn some(names: &[&str]) -> String {
+pub fn some(names: &[UnitName]) -> String {
     match names {
         [] => "nothing".to_owned(),
-        [one] => (*one).to_owned(),
-        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        [one] => one.name.clone(),
+        [first, rest @ ..] => format!("{} and {} more", first.name, rest.len()),
     }
 }
 

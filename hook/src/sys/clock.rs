@@ -1,6 +1,7 @@
 //! The clocks.
 
 use crate::model::file::Stamp;
+use jiff::tz::TimeZone;
 use rustix::time::{clock_gettime, ClockId};
 
 /// Now, in nanoseconds since 1970.
@@ -17,6 +18,14 @@ pub fn boot() -> Stamp {
 /// The moment of a start time in clock ticks (`USER_HZ` is 100 on every Linux).
 pub fn of_ticks(boot: Stamp, ticks: u64) -> Stamp {
     boot + Stamp::from(ticks) * 10_000_000
+}
+
+/// The rules of a time zone by its name, or of the machine's own.
+pub fn zone(name: Option<&str>) -> Option<TimeZone> {
+    match name {
+        Some(name) => TimeZone::get(name).ok(),
+        None => Some(TimeZone::system()),
+    }
 }
 
 fn stamp(clock: ClockId) -> Stamp {

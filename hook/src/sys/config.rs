@@ -10,9 +10,13 @@ mod trust;
 
 pub use problems::{ConfigError, ConfigErrors};
 
-use crate::model::policy::{doubts, Fragment, Input, Key, Layer, Node, Place, Policy, Problem, Tier, Value};
+use super::clock;
+use crate::model::policy::{
+    doubts, unknown_windows, Fragment, Input, Key, Layer, Node, Place, Policy, Problem, Tier, Value,
+};
 use crate::model::text::escape_path;
 use marks::{Marked, Shape};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -106,6 +110,8 @@ struct Loading {
     files: Vec<PathBuf>,
     warnings: Vec<String>,
     errors: Vec<ConfigError>,
+    /// The text of each file, for the excerpt of what is found when all are read.
+    texts: HashMap<PathBuf, String>,
 }
 
 impl Loading {
@@ -149,6 +155,7 @@ impl Loading {
 
     fn layer(&mut self, file: PathBuf, bytes: &[u8]) -> Option<Layer> {
         self.files.push(file.clone());
+        self.texts.insert(file.clone(), decode(bytes).unwrap_or_else(|(text, _)| text));
         match parse(&file, bytes) {
             Ok(fragment) => Some(Layer { file, fragment }),
             Err(errors) => {
@@ -159,11 +166,16 @@ impl Loading {
     }
 
     fn finish(mut self) -> Result<Loaded, ConfigErrors> {
+        for (file, problem) in unknown_windows(&self.tiers) {
+            let text = self.texts.get(&file).map_or("", String::as_str);
+            self.errors.push(ConfigError::in_text(&file, text, problem));
+        }
         if !self.errors.is_empty() {
             return Err(ConfigErrors(self.errors));
         }
         self.warnings.extend(doubts(&self.tiers));
         let policy = Input::merge(self.tiers).settle();
+        self.warnings.extend(policy.doubts());
         Ok(Loaded { policy, files: self.files, warnings: self.warnings })
     }
 }
@@ -172,7 +184,7 @@ impl Loading {
 fn parse(file: &Path, bytes: &[u8]) -> Result<Fragment, Vec<ConfigError>> {
     let text = decode(bytes).map_err(|(text, problem)| vec![ConfigError::in_text(file, &text, problem)])?;
     let fragment = read_yaml(&text).and_then(|root| match root {
-        Some(root) => Fragment::read(&root),
+        Some(root) => Fragment::read(&root, &clock::zone),
         None => Ok(Fragment::default()),
     });
     fragment.map_err(|problems| {

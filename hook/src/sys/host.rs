@@ -43,6 +43,15 @@ pub fn input_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdin())
 }
 
+/// What stands on standard input, cut.
+pub fn input_at_most(bytes: u64) -> Vec<u8> {
+    use std::io::Read;
+    let mut input = Vec::new();
+    // What could not be read is no errand, and that is what is said then.
+    let _ = std::io::stdin().take(bytes).read_to_end(&mut input);
+    input
+}
+
 /// Whether standard output is a terminal.
 pub fn output_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdout())
@@ -66,6 +75,13 @@ pub fn in_chroot(proc: &Path) -> bool {
     let id = |path: &Path| Root::Own.look(path, Links::Follow).found().map(|facts| facts.id);
     let (own, first) = (id(Path::new("/")), id(&proc.join("1/root/")));
     first.is_some() && own != first
+}
+
+/// Why the machine is to be rebooted anyway: what package managers and the login manager leave behind.
+pub fn reboot_pending(root: &Path) -> Option<String> {
+    let marks = ["run/reboot-required", "run/systemd/shutdown/scheduled"];
+    let mark = marks.iter().map(|mark| root.join(mark)).find(|mark| mark.exists())?;
+    Some(mark.display().to_string())
 }
 
 /// An address in our own code.

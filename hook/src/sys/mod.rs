@@ -1,21 +1,32 @@
 //! The only code that touches the machine. It decides nothing.
 
+pub mod asking;
 pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod content;
 pub mod files;
 pub mod host;
+pub mod inits;
 pub mod input;
 pub mod journal;
 pub mod loader;
 pub mod mappings;
+pub mod notes;
 pub mod perform;
+pub mod picker;
+pub mod pinned;
 pub mod plugin;
 pub mod procs;
+pub mod program;
 pub mod progress;
 pub mod raw;
+pub mod raw_signal;
+pub mod services;
+pub mod signals;
 pub mod spaces;
 pub mod state;
 pub mod systemd;
+pub mod unit_files;
+pub mod user;
 pub mod users;

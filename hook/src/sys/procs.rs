@@ -3,7 +3,8 @@
 use super::files::{self, look_in, Root};
 use super::raw;
 use crate::model::file::Look;
-use crate::model::process::{decimal, parse_start, parse_stat, parse_uid, Gap, Stat};
+use crate::model::image::{parse_image, parse_terminal, Image};
+use crate::model::process::{decimal, parse_caught, parse_start, parse_stat, parse_uid, Gap, Stat};
 use anyhow::{Context, Result};
 use procfs::process::Process;
 use procfs::ProcError;
@@ -121,6 +122,12 @@ pub fn open(proc: &Path, pid: i32) -> Result<ProcessHandle, Gap> {
     ProcessHandle::of(&Process::new_with_root(proc.join(pid.to_string())).map_err(gap_of)?)
 }
 
+/// All processes below `proc`, each held open. Those that end meanwhile are left out.
+pub fn list(proc: &Path) -> Result<impl Iterator<Item = ProcessHandle>> {
+    let procs = Procs::at(proc)?;
+    Ok(procs.pids()?.into_iter().filter_map(move |pid| procs.open(pid).ok()))
+}
+
 /// The build-id of what is mapped at an address, as the kernel reads it from the mapped file.
 pub fn build_id(maps: &File, start: u64) -> Option<Vec<u8>> {
     raw::mapped_build_id(maps.as_fd(), start)
@@ -194,6 +201,21 @@ impl ProcessHandle {
         parse_stat(&line).ok_or_else(|| Gap::Unparsable("stat".to_owned()))
     }
 
+    /// The program image that it executes.
+    pub fn image(&self) -> Option<Image> {
+        parse_image(&self.read("stat", MOST_SMALL).ok()?)
+    }
+
+    /// The device number of its controlling terminal.
+    pub fn terminal(&self) -> Option<u64> {
+        parse_terminal(&self.read("stat", MOST_SMALL).ok()?)
+    }
+
+    /// The signals that it has handlers for, one bit each.
+    pub fn caught_signals(&self) -> Option<u64> {
+        parse_caught(&self.read("status", MOST_SMALL).ok()?)
+    }
+
     /// Real user id.
     pub fn uid(&self) -> Option<u32> {
         parse_uid(&self.read("status", MOST_SMALL).ok()?)
@@ -209,6 +231,21 @@ impl ProcessHandle {
         let bytes = self.read("cmdline", MOST_SMALL).unwrap_or_default();
         let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
         bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
+    }
+
+    /// Whether it holds the controlling end of this pseudo terminal (pts(4); `tty-index` of
+    /// `/proc/PID/fdinfo`, Linux 5.0).
+    pub fn holds_terminal(&self, number: u64) -> bool {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(folder) = rustix::fs::openat(&self.folder, "fd", flags, Mode::empty()) else { return false };
+        let Ok(entries) = rustix::fs::Dir::new(folder) else { return false };
+        let wanted = format!("tty-index:\t{number}");
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned())).any(|name| {
+            self.link(&format!("fd/{name}")).is_some_and(|target| target.ends_with("ptmx"))
+                && self
+                    .read(&format!("fdinfo/{name}"), MOST_SMALL)
+                    .is_ok_and(|text| text.split(|&byte| byte == b'\n').any(|line| line == wanted.as_bytes()))
+        })
     }
 
     /// Text of `mountinfo`.

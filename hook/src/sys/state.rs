@@ -9,6 +9,7 @@ use crate::model::starts::{Starts, StartsOf};
 use anyhow::{bail, Context, Result};
 use rustix::fs::{flock, FlockOperation, Mode, OFlags};
 use serde::{de::DeserializeOwned, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -153,6 +154,18 @@ impl Store {
 
     fn starts_file(&self) -> PathBuf {
         self.run.join("starts")
+    }
+
+    /// Owners whose users were told, and of which files; nothing of another boot.
+    pub fn told(&self, boot_id: &str) -> BTreeSet<String> {
+        let told: Option<(String, BTreeSet<String>)> = read(&self.run.join("told.json")).ok();
+        told.filter(|(boot, _)| boot == boot_id).map(|(_, told)| told).unwrap_or_default()
+    }
+
+    /// Remembers that users were told.
+    pub fn keep_told(&self, boot_id: &str, told: &BTreeSet<String>) -> Result<()> {
+        make_folder(&self.run)?;
+        write_whole(&self.run.join("told.json"), &(boot_id, told))
     }
 
     /// Waits for the run lock.

@@ -4,15 +4,19 @@
 //! re-executes itself (measured, systemd 252 to 262), as it does right before our hook when libc is
 //! upgraded. A call that failed so was not taken, so it can be made again.
 
+mod facts;
+mod machine;
+
+pub use machine::wake_at;
+
 use crate::model::plan::Outcome;
-use crate::model::unit::UnitFacts;
 use anyhow::{anyhow, Context, Result};
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::mpsc::{channel, Receiver};
 use std::time::{Duration, Instant};
 use zbus::blocking::{connection::Builder, Connection, MessageIterator};
-use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue};
+use zbus::zvariant::{DynamicType, OwnedObjectPath};
 use zbus::Message;
 
 const BUS: &str = "org.freedesktop.DBus";
@@ -27,14 +31,16 @@ const RETRY: Duration = Duration::from_millis(50);
 /// `SIGRTMIN+25` asks a manager to execute itself again (systemd(1)); glibc's `SIGRTMIN` is 34.
 const SIGNAL_REEXECUTE: i32 = 34 + 25;
 
-/// A connection to the system manager.
+/// A connection to a manager: the system's, or that of the user who we are.
 #[derive(Debug)]
 pub struct Systemd {
     connection: Connection,
+    /// Whose manager; `None`: the system's.
+    user: Option<u32>,
 }
 
 /// What became of one job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobEnd {
     /// In one word.
     pub outcome: Outcome,
@@ -45,18 +51,24 @@ pub struct JobEnd {
 }
 
 /// What a unit is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Job {
     /// Restart it if it is running.
     TryRestart,
+    /// Restart it, also where it has fallen over meanwhile.
+    Restart,
     /// Reload it.
     Reload,
+    /// Start it.
+    Start,
 }
 
 impl Job {
     fn method(self) -> &'static str {
         match self {
             Job::TryRestart => "TryRestartUnit",
+            Job::Restart => "RestartUnit",
+            Job::Start => "StartUnit",
             Job::Reload => "ReloadUnit",
         }
     }
@@ -71,14 +83,22 @@ impl Systemd {
     /// Connects over the system bus. (The manager's own socket would do without a bus, but it signs
     /// its messages with a name that zbus takes for an error, and panics.)
     pub fn connect() -> Result<Systemd> {
+        Systemd::over(None, || Builder::system()?.method_timeout(CALL_DEADLINE).build())
+    }
+
+    /// Connects to the manager of the user who we are: it takes nobody else's calls, not even root's
+    /// (`facts/testbed.md`, section 5).
+    pub fn of_own_user(uid: u32) -> Result<Systemd> {
+        let address = format!("unix:path=/run/user/{uid}/bus");
+        Systemd::over(Some(uid), move || Builder::address(address.as_str())?.method_timeout(CALL_DEADLINE).build())
+    }
+
+    fn over(user: Option<u32>, connect: impl Fn() -> zbus::Result<Connection> + Send + 'static) -> Result<Systemd> {
         let (send, receive) = channel();
         // A hung bus takes the connection and never says hello, and nothing of zbus bounds that.
-        std::thread::Builder::new().name("bus".to_owned()).spawn(move || {
-            let connect = || Builder::system()?.method_timeout(CALL_DEADLINE).build();
-            send.send(patiently(connect))
-        })?;
+        std::thread::Builder::new().name("bus".to_owned()).spawn(move || send.send(patiently(connect)))?;
         let connection = receive.recv_timeout(CALL_DEADLINE).context("the message bus does not answer")?;
-        Ok(Systemd { connection: connection.context("connect to the message bus")? })
+        Ok(Systemd { connection: connection.context("connect to the message bus")?, user })
     }
 
     fn call<B: serde::Serialize + DynamicType>(
@@ -91,8 +111,12 @@ impl Systemd {
         patiently(|| self.connection.call_method(Some(SERVICE), path, Some(interface), method, body))
     }
 
-    fn manager<B: serde::Serialize + DynamicType>(&self, method: &str, body: &B) -> zbus::Result<Message> {
-        self.call(MANAGER_PATH, MANAGER, method, body)
+    /// A new connection to the same manager.
+    fn again(&self) -> Result<Systemd> {
+        match self.user {
+            Some(uid) => Systemd::of_own_user(uid),
+            None => Systemd::connect(),
+        }
     }
 
     /// Whether a unit is started at boot, in systemd's words: `enabled`, `disabled`, …
@@ -100,34 +124,8 @@ impl Systemd {
         Ok(self.manager("GetUnitFileState", &name)?.body().deserialize()?)
     }
 
-    /// What systemd says of a unit; an error where it knows none of that name.
-    pub fn unit(&self, name: &str) -> Result<UnitFacts> {
-        let path: OwnedObjectPath = self.manager("LoadUnit", &name)?.body().deserialize()?;
-        let all = |interface: &str| -> Result<HashMap<String, OwnedValue>> {
-            Ok(self
-                .call(path.as_str(), "org.freedesktop.DBus.Properties", "GetAll", &interface)?
-                .body()
-                .deserialize()?)
-        };
-        let unit = all("org.freedesktop.systemd1.Unit")?;
-        let service = match name.ends_with(".service") {
-            true => all("org.freedesktop.systemd1.Service")?,
-            false => HashMap::new(),
-        };
-        Ok(UnitFacts {
-            id: text(&unit, "Id"),
-            load_state: text(&unit, "LoadState"),
-            active_state: text(&unit, "ActiveState"),
-            sub_state: text(&unit, "SubState"),
-            refuses_stop: flag(&unit, "RefuseManualStop"),
-            can_reload: flag(&unit, "CanReload"),
-            service_type: text(&service, "Type"),
-            main_pid: number(&service, "MainPID"),
-            invocation: bytes(&unit, "InvocationID"),
-            restarts: number(&service, "NRestarts"),
-            result: text(&service, "Result"),
-            cgroup: text(&service, "ControlGroup"),
-        })
+    fn manager<B: serde::Serialize + DynamicType>(&self, method: &str, body: &B) -> zbus::Result<Message> {
+        self.call(MANAGER_PATH, MANAGER, method, body)
     }
 
     /// Queues one job for each unit, all at once so that systemd orders them, and waits for each
@@ -180,7 +178,7 @@ impl Systemd {
     /// lives on there, so it is looked up and never queued twice.
     fn unanswered(&self, job: &Result<OwnedObjectPath, JobEnd>, unit: &str, took: Duration) -> JobEnd {
         let Ok(job) = job else { return JobEnd { outcome: Outcome::Failed, message: "no job".to_owned(), took } };
-        let again = Systemd::connect();
+        let again = self.again();
         let pending = again.as_ref().is_ok_and(|again| {
             again
                 .call(job.as_str(), "org.freedesktop.DBus.Properties", "GetAll", &"org.freedesktop.systemd1.Job")
@@ -298,20 +296,4 @@ fn words_of(error: &zbus::Error) -> String {
         zbus::Error::MethodError(_, Some(words), _) => words.clone(),
         other => other.to_string(),
     }
-}
-
-fn text(properties: &HashMap<String, OwnedValue>, key: &str) -> String {
-    properties.get(key).and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default().to_owned()
-}
-
-fn flag(properties: &HashMap<String, OwnedValue>, key: &str) -> bool {
-    properties.get(key).and_then(|value| bool::try_from(value).ok()).unwrap_or_default()
-}
-
-fn number(properties: &HashMap<String, OwnedValue>, key: &str) -> u32 {
-    properties.get(key).and_then(|value| u32::try_from(value).ok()).unwrap_or_default()
-}
-
-fn bytes(properties: &HashMap<String, OwnedValue>, key: &str) -> Vec<u8> {
-    properties.get(key).and_then(|value| Vec::<u8>::try_from(value.try_clone().ok()?).ok()).unwrap_or_default()
 }

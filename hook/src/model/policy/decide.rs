@@ -1,6 +1,6 @@
 //! Which rule decides about an owner, and why the ones before it do not.
 
-use super::{Action, Ladder, Mismatch, Policy, Rule, Source, Subject};
+use super::{Ladder, Mismatch, Policy, Rule, Source, Step, Subject};
 
 /// What is said of one owner, and by which rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,8 @@ impl Decision<'_> {
         self.rule.map_or("default", |rule| &rule.name)
     }
 
-    /// The actions, first to last.
-    pub fn steps(&self) -> &[Action] {
+    /// The steps, first to last.
+    pub fn steps(&self) -> &[Step] {
         self.ladder.steps()
     }
 }

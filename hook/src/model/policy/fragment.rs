@@ -1,7 +1,10 @@
 //! One policy file as it was written: every key may be absent.
 
-use super::action::{Ladder, When};
+use super::action::{Hold, Ladder, When};
 use super::matching::Match;
+use super::node::Place;
+use super::terms::RuleTerms;
+use super::window::Window;
 use std::time::Duration;
 
 /// One file; what it leaves out is the business of the files below it.
@@ -9,6 +12,8 @@ use std::time::Duration;
 pub struct Fragment {
     /// `defaults`
     pub defaults: DefaultsFragment,
+    /// `windows`, in the file's order.
+    pub windows: Vec<WindowFragment>,
     /// `rules`, in the file's order.
     pub rules: Vec<RuleFragment>,
 }
@@ -28,6 +33,17 @@ pub struct DefaultsFragment {
     pub quiet: Option<Duration>,
     /// `max_parallel`
     pub max_parallel: Option<usize>,
+    /// `hold`
+    pub hold: Option<Hold>,
+}
+
+/// One window of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowFragment {
+    /// Its key under `windows`.
+    pub name: String,
+    /// When it is open.
+    pub window: Window,
 }
 
 /// One rule of one file.
@@ -43,4 +59,8 @@ pub struct RuleFragment {
     pub ladder: Ladder,
     /// `protect`
     pub protect: bool,
+    /// When and how.
+    pub terms: RuleTerms,
+    /// Where the name of its window stands.
+    pub window_place: Option<Place>,
 }

@@ -175,7 +175,7 @@ impl Condition {
     /// Whether it holds for this owner.
     pub fn holds(&self, subject: &Subject<'_>) -> bool {
         match self {
-            Condition::Unit(names) => any_name(names, subject.unit.as_slice()),
+            Condition::Unit(names) => subject.unit.is_some_and(|unit| names.iter().any(|name| name.matches_unit(unit))),
             Condition::Exe(paths) => any_path(paths, &subject.exes),
             Condition::Path(paths) => any_path(paths, &subject.paths),
             Condition::Package(names) => any_name(names, &subject.packages),
@@ -226,7 +226,7 @@ impl Match {
     /// Whether a `unit` entry without any of `*?[` names this unit.
     pub fn names_unit(&self, unit: &str) -> bool {
         self.must.iter().any(|condition| match condition {
-            Condition::Unit(names) => names.iter().any(|name| name.is_literal() && name.matches(unit)),
+            Condition::Unit(names) => names.iter().any(|name| name.is_literal() && name.matches_unit(unit)),
             Condition::Exe(_)
             | Condition::Path(_)
             | Condition::Package(_)

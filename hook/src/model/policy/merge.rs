@@ -1,9 +1,12 @@
 //! Many files become one policy: fragments → input → settings.
 
-use super::action::{Action, Ladder, When};
+use super::action::{Hold, Ladder, Step, When};
 use super::fragment::{DefaultsFragment, Fragment, RuleFragment};
+use super::node::Problem;
+use super::window::Window;
 use super::{Defaults, Policy, Rule, Source};
 use crate::model::text::{escape, escape_path};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ pub type Tier = Vec<Layer>;
 pub struct Input {
     defaults: DefaultsFragment,
     ladder_source: Option<Source>,
+    windows: BTreeMap<String, Window>,
     rules: Vec<(PathBuf, RuleFragment)>,
 }
 
@@ -65,6 +69,9 @@ impl Input {
         defaults.deadline = above.deadline.or(defaults.deadline);
         defaults.quiet = above.quiet.or(defaults.quiet);
         defaults.max_parallel = above.max_parallel.or(defaults.max_parallel);
+        defaults.hold = above.hold.or(defaults.hold);
+        let windows = layer.fragment.windows.iter();
+        self.windows.extend(windows.map(|one| (one.name.clone(), one.window.clone())));
     }
 
     /// Fills in what nobody said.
@@ -79,16 +86,17 @@ impl Input {
             deadline: said.deadline.unwrap_or(open.deadline),
             quiet: said.quiet.unwrap_or(open.quiet),
             max_parallel: said.max_parallel.unwrap_or(open.max_parallel),
+            hold: said.hold.unwrap_or(open.hold),
         };
         let rules = self.rules.into_iter().map(|(file, rule)| settle_rule(file, rule)).collect();
-        Policy { defaults, rules }
+        Policy { defaults, windows: self.windows, rules }
     }
 }
 
 fn settle_rule(file: PathBuf, rule: RuleFragment) -> Rule {
-    let RuleFragment { line, name, matching, ladder, protect } = rule;
+    let RuleFragment { line, name, matching, ladder, protect, terms, window_place: _ } = rule;
     let name = name.unwrap_or_else(|| format!("{}:{line}", file_name(&file)));
-    Rule { name, source: Source { file, line }, matching, ladder, protect }
+    Rule { name, source: Source { file, line }, matching, ladder, protect, terms }
 }
 
 fn file_name(file: &Path) -> String {
@@ -101,18 +109,43 @@ impl Layer {
     }
 }
 
+/// Enough for a library that all services of a machine map to be one batch, which systemd orders.
+const MOST_AT_ONCE: usize = 64;
+
 impl Default for Defaults {
     fn default() -> Self {
         Defaults {
-            ladder: Ladder::of(Action::Report),
+            ladder: Ladder::of(Step::Report),
             ladder_source: None,
             when: When::AfterTransaction,
             settle: Duration::from_secs(5),
             deadline: Duration::from_secs(120),
             quiet: Duration::from_secs(2),
-            max_parallel: 8,
+            max_parallel: MOST_AT_ONCE,
+            hold: Hold::Never,
         }
     }
+}
+
+/// Windows that rules name and no file has: the file and what is wrong in it.
+pub fn unknown_windows(tiers: &[Tier]) -> Vec<(PathBuf, Problem)> {
+    let layers = || tiers.iter().flatten();
+    let names: Vec<&str> = layers().flat_map(|layer| &layer.fragment.windows).map(|one| one.name.as_str()).collect();
+    let mut found = Vec::new();
+    for layer in layers() {
+        for rule in &layer.fragment.rules {
+            let (Some(name), Some(place)) = (&rule.terms.window, rule.window_place) else { continue };
+            if !names.contains(&name.as_str()) {
+                let problem = Problem::at(place, format!("unknown window \"{}\"", escape(name.as_bytes())));
+                let hint = match names.is_empty() {
+                    true => "no file has any under `windows`".to_owned(),
+                    false => format!("one of: {}", names.join(", ")),
+                };
+                found.push((layer.file.clone(), problem.hint(hint)));
+            }
+        }
+    }
+    found
 }
 
 /// What is allowed and yet hardly meant, in words.

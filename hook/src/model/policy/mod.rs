@@ -6,6 +6,7 @@
 
 mod action;
 mod decide;
+mod doubts;
 mod duration;
 mod fragment;
 mod matching;
@@ -13,19 +14,28 @@ mod merge;
 mod node;
 mod pattern;
 mod read;
+mod schema;
 mod show;
+mod signal;
+mod terms;
+mod window;
 
-pub use action::{Action, Ladder, LadderError, When, LATER_ACTIONS};
+pub use action::{Action, Hold, Ladder, LadderError, OnFailure, Program, RuleWhen, Step, When};
 pub use decide::{Decision, Passed, WhyNot};
 pub use duration::print as print_duration;
-pub use fragment::{DefaultsFragment, Fragment, RuleFragment};
+pub use fragment::{DefaultsFragment, Fragment, RuleFragment, WindowFragment};
 pub use matching::{Condition, Match, MatchKey, Mismatch, Subject};
-pub use merge::{doubts, Input, Layer, Tier};
+pub use merge::{doubts, unknown_windows, Input, Layer, Tier};
 pub use node::{Key, Node, Place, Problem, Value};
 pub use pattern::{NamePattern, PathPattern, PatternError};
-pub use read::VERSION;
+pub use read::{Zones, VERSION};
+pub use schema::schema;
+pub use signal::{SignalError, SignalName, SignalTo, SignalUntil, Signalling};
+pub use terms::{Circumstances, Dependents, Later, RuleTerms, Terms};
+pub use window::{Day, Window};
 
 use crate::model::text::escape_path;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +72,8 @@ pub struct Defaults {
     pub quiet: Duration,
     /// Steps that run at the same time.
     pub max_parallel: usize,
+    /// Whether owners wait while a reboot is pending.
+    pub hold: Hold,
 }
 
 /// What to do about the owners that match.
@@ -77,6 +89,8 @@ pub struct Rule {
     pub ladder: Ladder,
     /// Whether it goes before every rule that does not name the unit.
     pub protect: bool,
+    /// When and how.
+    pub terms: RuleTerms,
 }
 
 /// The merged policy: every setting has a value, rules stand in the order they are looked at.
@@ -84,6 +98,8 @@ pub struct Rule {
 pub struct Policy {
     /// What holds for every owner.
     pub defaults: Defaults,
+    /// Windows by name.
+    pub windows: BTreeMap<String, Window>,
     /// The rules.
     pub rules: Vec<Rule>,
 }

@@ -58,6 +58,12 @@ impl NamePattern {
         self.0.matches(name) || self.0.matches(&text::escape(name.as_bytes()))
     }
 
+    /// Whether this unit is meant. Where services have no `.service` behind their name, because no
+    /// systemd runs, a policy that was written with it holds all the same.
+    pub fn matches_unit(&self, unit: &str) -> bool {
+        self.matches(unit) || (!unit.contains('.') && self.matches(&format!("{unit}.service")))
+    }
+
     /// Whether it is a name and not a pattern.
     pub fn is_literal(&self) -> bool {
         !self.0.as_str().contains(['*', '?', '['])

@@ -1,26 +1,27 @@
 //! From a file's values to a [`Fragment`]: strict keys, and every problem at its place.
 
+mod steps;
 mod values;
 
-use super::action::{Action, When};
+pub(super) use steps::{settings_of, window_keys};
+
+use super::action::{Action, Hold, OnFailure, RuleWhen, When};
 use super::fragment::{DefaultsFragment, Fragment, RuleFragment};
 use super::matching::{Condition, Match, MatchKey};
 use super::node::{Key, Node, Problem, Value};
+use super::terms::{Dependents, RuleTerms};
 use crate::model::text::escape;
 use crate::model::verdict::words;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
-use values::{one_of, unknown};
+use values::{one_of, unknown, DEADLINE_BOUNDS};
 
 /// The version of the policy language.
 pub const VERSION: &str = "1";
 
 /// Bounds of `settle` and `quiet`.
 const WAITS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
-
-/// Bounds of `deadline`: a D-Bus call needs some milliseconds, an upgrade must end the same day.
-const DEADLINES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
 
 /// Bounds of `max_parallel`.
 const PARALLEL: RangeInclusive<usize> = 1..=1024;
@@ -29,31 +30,78 @@ const PARALLEL: RangeInclusive<usize> = 1..=1024;
 const MAX_NAME_CHARS: usize = 100;
 
 words! {
-    TopKey { Version = "version", Defaults = "defaults", Rules = "rules", }
-}
-
-words! {
-    DefaultsKey {
-        Action = "action",
-        When = "when",
-        Settle = "settle",
-        Deadline = "deadline",
-        Quiet = "quiet",
-        MaxParallel = "max_parallel",
+    /// The keys of a file.
+    TopKey {
+        /// The language's version.
+        Version = "version",
+        /// What holds for every owner.
+        Defaults = "defaults",
+        /// Spans of the week.
+        Windows = "windows",
+        /// Ordered rules.
+        Rules = "rules",
     }
 }
 
 words! {
-    RuleKey { Name = "name", Match = "match", Action = "action", Protect = "protect", }
+    /// The keys of `defaults`.
+    DefaultsKey {
+        /// For an owner that no rule matches.
+        Action = "action",
+        /// When the hook acts.
+        When = "when",
+        /// How long a unit must stay up.
+        Settle = "settle",
+        /// Of one step.
+        Deadline = "deadline",
+        /// Without a package manager at work.
+        Quiet = "quiet",
+        /// Steps at one time.
+        MaxParallel = "max_parallel",
+        /// What waits for a reboot.
+        Hold = "hold",
+    }
 }
 
-/// Keys of the policy language that this version does not yet support.
-const LATER_KEYS: &[&str] = &["windows", "window"];
+words! {
+    /// The keys of a rule.
+    RuleKey {
+        /// As reports name it.
+        Name = "name",
+        /// What it asks of an owner.
+        Match = "match",
+        /// What it does.
+        Action = "action",
+        /// Whether it goes before others.
+        Protect = "protect",
+        /// The window in which it acts.
+        Window = "window",
+        /// Whether somebody must ask.
+        When = "when",
+        /// How long a unit must stay up.
+        Settle = "settle",
+        /// Of one step.
+        Deadline = "deadline",
+        /// Of its owners, at one time.
+        MaxParallel = "max_parallel",
+        /// Whether one instance goes first.
+        Canary = "canary",
+        /// What waits for a reboot.
+        Hold = "hold",
+        /// What a failed step means.
+        OnFailure = "on_failure",
+        /// What becomes of units that hang on it.
+        Dependents = "dependents",
+    }
+}
+
+/// Rules of time zones: of the machine's (`None`), or of one by name; `None`: there is none.
+pub type Zones<'z> = &'z dyn Fn(Option<&str>) -> Option<jiff::tz::TimeZone>;
 
 impl Fragment {
     /// Reads a file's root; every problem in it is told, in the file's order.
-    pub fn read(root: &Node) -> Result<Fragment, Vec<Problem>> {
-        let mut reader = Reader::default();
+    pub fn read(root: &Node, zones: Zones<'_>) -> Result<Fragment, Vec<Problem>> {
+        let mut reader = Reader { zones, problems: Vec::new() };
         let fragment = reader.fragment(root);
         if reader.problems.is_empty() {
             Ok(fragment)
@@ -66,12 +114,12 @@ impl Fragment {
 }
 
 /// Collects problems; what could not be read is `None`, and then at least one problem was told.
-#[derive(Debug, Default)]
-struct Reader {
+struct Reader<'z> {
+    zones: Zones<'z>,
     problems: Vec<Problem>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
@@ -91,7 +139,7 @@ impl Reader {
         for (key, value) in entries {
             match key.text.parse() {
                 Ok(word) => known.push((word, key, value)),
-                Err(_) => self.problem(unknown("key", key.place, &key.text, words, LATER_KEYS)),
+                Err(_) => self.problem(unknown("key", key.place, &key.text, words)),
             }
         }
         known
@@ -102,13 +150,14 @@ impl Reader {
         if root.value == Value::Null {
             return fragment;
         }
-        let expected = "a map of version, defaults and rules";
+        let expected = "a map of version, defaults, windows and rules";
         for (key, _, value) in self.entries(root, expected, TopKey::WORDS) {
             match key {
                 TopKey::Version => self.version(value),
                 // Whoever comments out all that stands below a key means nothing by the key.
-                TopKey::Defaults | TopKey::Rules if value.value == Value::Null => {}
+                TopKey::Defaults | TopKey::Windows | TopKey::Rules if value.value == Value::Null => {}
                 TopKey::Defaults => fragment.defaults = self.defaults(value),
+                TopKey::Windows => fragment.windows = self.windows(value),
                 TopKey::Rules => fragment.rules = self.rules(value),
             }
         }
@@ -136,9 +185,10 @@ impl Reader {
                 }
                 DefaultsKey::When => defaults.when = self.word(value, "value of when", When::WORDS),
                 DefaultsKey::Settle => defaults.settle = self.duration(value, &WAITS),
-                DefaultsKey::Deadline => defaults.deadline = self.duration(value, &DEADLINES),
+                DefaultsKey::Deadline => defaults.deadline = self.duration(value, &DEADLINE_BOUNDS),
                 DefaultsKey::Quiet => defaults.quiet = self.duration(value, &WAITS),
                 DefaultsKey::MaxParallel => defaults.max_parallel = self.number(value, &PARALLEL),
+                DefaultsKey::Hold => defaults.hold = self.word(value, "value of hold", Hold::WORDS),
             }
         }
         defaults
@@ -162,6 +212,8 @@ impl Reader {
         let mut matching = Some(Match::default());
         let mut ladder = None;
         let mut protect = Some(false);
+        let mut terms = RuleTerms::default();
+        let mut window_place = None;
         let told = self.problems.len();
         let entries = self.entries(node, "a rule: a map of name, match and action", RuleKey::WORDS);
         let has_action = entries.iter().any(|(key, _, _)| *key == RuleKey::Action);
@@ -171,12 +223,57 @@ impl Reader {
                 RuleKey::Match => matching = self.matching(value),
                 RuleKey::Action => ladder = self.ladder(value),
                 RuleKey::Protect => protect = self.truth(value),
+                RuleKey::Window => window_place = Some(value.place),
+                RuleKey::When
+                | RuleKey::Settle
+                | RuleKey::Deadline
+                | RuleKey::MaxParallel
+                | RuleKey::Canary
+                | RuleKey::Hold
+                | RuleKey::OnFailure
+                | RuleKey::Dependents => {}
             }
+            self.term(key, value, &mut terms);
         }
         if !has_action && self.problems.len() == told {
             self.problem(Problem::at(node.place, "a rule without an action").hint(one_of("action", Action::WORDS)));
         }
-        Some(RuleFragment { line: node.place.line, name, matching: matching?, ladder: ladder?, protect: protect? })
+        let line = node.place.line;
+        let (matching, ladder, protect) = (matching?, ladder?, protect?);
+        Some(RuleFragment { line, name, matching, ladder, protect, terms, window_place })
+    }
+
+    /// A key that says when and how; what is wrong with it was told, and then there is no fragment.
+    fn term(&mut self, key: RuleKey, value: &Node, terms: &mut RuleTerms) {
+        match key {
+            RuleKey::Name | RuleKey::Match | RuleKey::Action | RuleKey::Protect => {}
+            RuleKey::Window => terms.window = self.window_name(value),
+            RuleKey::When => terms.when = self.word(value, "value of when", RuleWhen::WORDS).unwrap_or(terms.when),
+            RuleKey::Settle => terms.settle = self.duration(value, &WAITS),
+            RuleKey::Deadline => terms.deadline = self.duration(value, &DEADLINE_BOUNDS),
+            RuleKey::MaxParallel => terms.max_parallel = self.number(value, &PARALLEL),
+            RuleKey::Canary => terms.canary = self.truth(value).unwrap_or_default(),
+            RuleKey::Hold => terms.hold = self.word(value, "value of hold", Hold::WORDS),
+            RuleKey::OnFailure => {
+                let word = self.word(value, "value of on_failure", OnFailure::WORDS);
+                terms.on_failure = word.unwrap_or(terms.on_failure);
+            }
+            RuleKey::Dependents => {
+                let word = self.word(value, "value of dependents", Dependents::WORDS);
+                terms.dependents = word.unwrap_or(terms.dependents);
+            }
+        }
+    }
+
+    /// Whether a window of that name exists is known when all files are.
+    fn window_name(&mut self, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Text(name) => Some(name.clone()),
+            _ => {
+                self.problem(node.unexpected("the name of a window"));
+                None
+            }
+        }
     }
 
     fn name(&mut self, node: &Node, names: &mut Vec<(String, usize)>) -> Option<String> {

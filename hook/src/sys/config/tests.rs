@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/share/policy.d/50-default.yaml");
 const CONFFILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/share/policy.yaml");
 
-const ACTIONS: &str = "one of: ignore, report, reload, restart, reexec-manager, reboot-hint";
+const ACTIONS: &str = "one of: ignore, report, notify, ask, signal, reload, restart, reexec-manager, command, \
+    soft-reboot, reboot-hint";
+const RULE_KEYS: &str = "one of: name, match, action, protect, window, when, settle, deadline, max_parallel, canary, \
+    hold, on_failure, dependents";
 
 /// A system's folder, gone at the end of the test.
 struct Bed(PathBuf);
@@ -108,24 +111,48 @@ fn every_slip_is_told_at_its_token() {
     for (text, expected) in [
         ("rules:\n  - action: ¦reboot\n", format!("unknown action \"reboot\" ({ACTIONS})")),
         ("rules:\n  - action: [report, ¦reboot]\n", format!("unknown action \"reboot\" ({ACTIONS})")),
-        ("rules:\n  - action: ¦ask\n", format!("action \"ask\" is not supported by this version ({ACTIONS})")),
+        ("rules:\n  - action: ¦signal\n", "`signal` needs to know which one (signal: HUP)".into()),
+        ("rules:\n  - action: { signal: ¦KILL }\n", "KILL can have no handler (asking never kills)".into()),
         (
-            "rules:\n  - action:\n      - ¦command: { run: [x] }\n",
-            format!("action \"command\" is not supported by this version ({ACTIONS})"),
+            "rules:\n  - action: { signal: [USR2, { send: QUIT, until: ¦gone }] }\n",
+            "unknown value of until \"gone\" (one of: sent, successor, ended)".into(),
         ),
+        ("rules:\n  - action: { signal: ¦{ to: main } }\n", "a signal without `send` (send: USR2)".into()),
+        (
+            "rules:\n  - action:\n      - command: { run: [¦x] }\n",
+            "not an absolute path (no folder is searched for programs)".into(),
+        ),
+        (
+            "rules:\n  - action:\n      - command: { run: ¦/bin/x y }\n",
+            "expected a list of a program and its arguments, found text (there is no shell: [/usr/bin/x, y])".into(),
+        ),
+        ("rules:\n  - action:\n      - command: ¦{ deadline: 5s }\n", "a command without `run` (run: [/absolute/path, argument])".into()),
+        ("rules:\n  - action: ¦command\n", "`command` needs to know what to run (command: { run: [/usr/local/sbin/x] })".into()),
+        ("rules:\n  - action: { notify: { ¦tty: true } }\n", "unknown key \"tty\" (one of: terminal)".into()),
         ("rules:\n  - action: { ¦restart: {} }\n", "`restart` takes no settings".into()),
         ("rules:\n  - action: ¦5\n", format!("expected an action or a list of actions, found a number ({ACTIONS})")),
         ("rules:\n  - action: ¦[]\n", "an empty list of actions (`report` says it and leaves the owner alone)".into()),
         ("rules:\n  - action: [reload, ¦reload]\n", "the same action twice (each step of a ladder is tried once)".into()),
         ("rules:\n  - action: [reload, ¦ignore]\n", "`ignore` beside other actions (it stands alone)".into()),
         ("rules:\n  - ¦name: a\n", format!("a rule without an action (action: {ACTIONS})")),
-        ("rules:\n  - ¦nam: a\n    action: report\n", "unknown key \"nam\" (one of: name, match, action, protect)".into()),
+        ("rules:\n  - ¦nam: a\n    action: report\n", format!("unknown key \"nam\" ({RULE_KEYS})")),
+        ("rules:\n  - action: report\n    window: ¦[nights]\n", "expected the name of a window, found a list".into()),
+        ("rules:\n  - action: report\n    when: ¦inline\n", "unknown value of when \"inline\" (one of: always, manual)".into()),
+        ("windows: ¦[]\n", "expected a map of windows by name, found a list".into()),
+        ("windows: { a: ¦{ from: \"02:00\" } }\n", "a window without `from` and `to` (from: \"02:00\", to: \"05:00\")".into()),
         (
-            "rules:\n  - action: report\n    ¦window: nights\n",
-            "key \"window\" is not supported by this version (one of: name, match, action, protect)".into(),
+            "windows: { a: { from: ¦\"2:00\", to: \"05:00\" } }\n",
+            "not a time of day: \"2:00\" (hours and minutes in quotes: \"02:00\"; \"24:00\" is a day's end)".into(),
         ),
-        ("¦windows: {}\n", "key \"windows\" is not supported by this version (one of: version, defaults, rules)".into()),
-        ("¦rule: []\n", "unknown key \"rule\" (one of: version, defaults, rules)".into()),
+        (
+            "windows: { a: { days: [¦mon-fry], from: \"02:00\", to: \"05:00\" } }\n",
+            "unknown day \"mon-fry\" (one of: mon, tue, wed, thu, fri, sat, sun)".into(),
+        ),
+        (
+            "windows: { a: { from: \"02:00\", to: \"05:00\", timezone: ¦Europe/Atlantis } }\n",
+            "unknown time zone \"Europe/Atlantis\" (a name of the time zone database: Europe/Berlin, UTC)".into(),
+        ),
+        ("¦rule: []\n", "unknown key \"rule\" (one of: version, defaults, windows, rules)".into()),
         ("rules: ¦{}\n", "expected a list of rules, found a map".into()),
         ("rules: [¦report]\n", "expected a rule: a map of name, match and action, found text".into()),
         ("rules:\n  - { name: ¦5, action: report }\n", "expected a name, found a number".into()),
@@ -174,11 +201,11 @@ fn every_slip_is_told_at_its_token() {
         ("defaults: ¦[]\n", "expected a map of settings, found a list".into()),
         ("version: ¦2\n", "version 2 is not supported (this reexec reads version 1)".into()),
         ("version: ¦one\n", "expected the number 1, found text".into()),
-        ("¦- a\n", "expected a map of version, defaults and rules, found a list".into()),
-        ("# é ü\n¦\"ö\": 1\n", "unknown key \"ö\" (one of: version, defaults, rules)".into()),
-        ("\u{feff}¦rule: []\r\n", "unknown key \"rule\" (one of: version, defaults, rules)".into()),
+        ("¦- a\n", "expected a map of version, defaults, windows and rules, found a list".into()),
+        ("# é ü\n¦\"ö\": 1\n", "unknown key \"ö\" (one of: version, defaults, windows, rules)".into()),
+        ("\u{feff}¦rule: []\r\n", "unknown key \"rule\" (one of: version, defaults, windows, rules)".into()),
         ("version: 1\r\nrules:\r\n  - action: ¦reboot\r\n", format!("unknown action \"reboot\" ({ACTIONS})")),
-        ("version: 1\r¦rule: []\r", "unknown key \"rule\" (one of: version, defaults, rules)".into()),
+        ("version: 1\r¦rule: []\r", "unknown key \"rule\" (one of: version, defaults, windows, rules)".into()),
     ] {
         let (text, place) = marked(text);
         assert_eq!(problems_of(&text), [format!("{place}: {expected}")], "{text:?}");
@@ -769,4 +796,138 @@ fn a_rule_that_nobody_gets_to_is_doubted() {
     let path = bed.write("etc/reexec/policy.yaml", "rules:\n- { match: {}, action: report }\n- { protect: true, action: report }\n- { match: { unit: a }, action: restart }\n");
     let expected = format!("{}:4: never looked at: the rule on line 2 takes every owner", path.display());
     assert_eq!(bed.load().unwrap().warnings, [expected]);
+}
+
+#[test]
+fn a_window_is_defined_in_any_file_and_an_unknown_one_is_told_at_its_name() {
+    let bed = Bed::new();
+    bed.write(
+        "etc/reexec/policy.yaml",
+        "windows: { nights: { days: [mon-fri], from: \"02:00\", to: \"05:00\", timezone: Europe/Berlin } }",
+    );
+    bed.write("etc/reexec/policy.d/10-a.yaml", "rules:\n  - { action: restart, window: nights }\n");
+    let loaded = bed.load().unwrap();
+    assert_eq!(loaded.policy.rules[0].terms.window.as_deref(), Some("nights"));
+    assert_eq!(loaded.policy.windows["nights"].days.len(), 5);
+    bed.write("etc/reexec/policy.d/20-b.yaml", "rules:\n  - { action: restart, window: night }\n");
+    assert_eq!(bed.told(), ["etc/reexec/policy.d/20-b.yaml:2:32: unknown window \"night\""]);
+    let shown = bed.load().unwrap_err().to_string();
+    assert!(shown.contains("^^^^^ one of: nights"), "{shown}");
+}
+
+#[test]
+fn the_whole_language_is_shown_as_it_is_read() {
+    let text = r#"
+defaults: { action: [report], when: manual, settle: 1s, deadline: 3s, quiet: 1s, max_parallel: 3, hold: reboot-pending }
+windows: { nights: { days: [sat, mon-tue], from: "22:00", to: "24:00", timezone: UTC } }
+rules:
+  - name: everything
+    match: { unit: [a.service, "b@*.service"], slice: x.slice, container: c, cause: data, method: removed, verdict: tainted, not: { user: root } }
+    action:
+      - notify: { terminal: true }
+      - ask: { deadline: 5s }
+      - signal: [{ send: USR2, until: successor, deadline: 10s }, { send: QUIT, to: stale, until: ended }]
+      - command: { run: [/bin/true, "1", "2"], deadline: 30s }
+      - reload
+      - restart
+      - soft-reboot
+      - reboot-hint
+    window: nights
+    when: manual
+    settle: 2s
+    deadline: 1h
+    max_parallel: 1
+    canary: true
+    hold: never
+    on_failure: stop
+    dependents: start
+    protect: true
+  - { name: plain, action: [ask, notify, { signal: HUP }] }
+"#;
+    let policy = policy_of(text);
+    let shown = to_yaml(&policy).unwrap();
+    let again = policy_of(&shown);
+    assert_eq!((again.windows, again.defaults.hold), (policy.windows.clone(), policy.defaults.hold), "{shown}");
+    for (again, rule) in again.rules.iter().zip(&policy.rules) {
+        assert_eq!(
+            (&again.ladder, &again.terms, &again.matching),
+            (&rule.ladder, &rule.terms, &rule.matching),
+            "{shown}"
+        );
+    }
+    assert_eq!(policy.rules[0].ladder.steps().len(), 8);
+}
+
+/// The YAML blocks of a document, with the line that each begins on.
+fn examples(text: &str) -> Vec<(usize, String)> {
+    let (mut found, mut open): (Vec<(usize, String)>, bool) = (Vec::new(), false);
+    for (index, line) in text.lines().enumerate() {
+        match (open, line.trim()) {
+            (false, "```yaml") => {
+                found.push((index + 1, String::new()));
+                open = true;
+            }
+            (true, "```") => open = false,
+            (true, _) => found.last_mut().into_iter().for_each(|(_, text)| text.push_str(&format!("{line}\n"))),
+            (false, _) => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn every_example_in_the_documents_is_a_policy_without_a_doubt() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let documents = ["docs/policy.md", "docs/guide.md", "README.md", "hook/share/policy.d/50-default.yaml"];
+    let mut count = 0;
+    for document in documents {
+        let text = fs::read_to_string(folder.join(document)).unwrap();
+        let examples = if document.ends_with(".md") { examples(&text) } else { vec![(0, text)] };
+        for (line, example) in examples {
+            let bed = Bed::new();
+            bed.write("etc/reexec/policy.yaml", &example);
+            let loaded = bed.load().unwrap_or_else(|errors| panic!("{document}:{line}: {errors}"));
+            assert_eq!(loaded.warnings, [""; 0], "{document}:{line}");
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "{count} examples were found");
+}
+
+#[test]
+fn a_rule_that_can_never_match_is_doubted_with_its_reason() {
+    let warnings = |rules: &str| {
+        let bed = Bed::new();
+        bed.write("etc/reexec/policy.yaml", format!("rules:\n{rules}"));
+        let file = format!("{}:", bed.path("etc/reexec/policy.yaml").display());
+        let loaded = bed.load().unwrap_or_else(|errors| panic!("{errors}"));
+        loaded.warnings.iter().map(|warning| warning.replace(&file, "")).collect::<Vec<_>>()
+    };
+    let hides = |line: &str| {
+        format!("  - {{ name: a, match: {line}, action: restart }}\n  - {{ name: b, match: {{ unit: nginx.service, user: root }}, action: report }}\n")
+    };
+    let hidden = "3: rule \"b\" can never match: rule \"a\" (2) takes every owner that it asks for";
+    for line in
+        ["{ unit: nginx.service }", "{ unit: 'ngin*' }", "{ user: [root, www-data] }", "{ unit: '*', user: root }"]
+    {
+        assert_eq!(warnings(&hides(line)), [hidden], "{line}");
+    }
+    for line in [
+        "{ unit: 'n?' }",
+        "{ unit: nginx.service, package: x }",
+        "{ unit: nginx.service, not: { user: root } }",
+        "{ owner: service }",
+    ] {
+        assert_eq!(warnings(&hides(line)), [""; 0], "{line}");
+    }
+    for (matching, why) in [
+        ("{ verdict: fresh }", "only what is stale or tainted is decided about"),
+        ("{ method: untouched }", "nothing is stale for a file that was not touched"),
+        ("{ owner: service, container: x }", "only an owner of the kind container has a container's name"),
+        ("{ owner: init, unit: x.service }", "an owner of that kind is no unit"),
+        ("{ unit: a.service, not: { unit: 'a*' } }", "`not` excludes all that it asks for"),
+    ] {
+        let rule = format!("  - {{ name: a, match: {matching}, action: restart }}\n");
+        assert_eq!(warnings(&rule), [format!("2: rule \"a\" can never match: {why}")]);
+    }
 }

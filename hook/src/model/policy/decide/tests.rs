@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::owner::OwnerKind;
-use crate::model::policy::{Condition, Match, NamePattern, PathPattern};
+use crate::model::policy::{Action, Condition, Match, NamePattern, PathPattern, RuleTerms};
 use crate::model::text::path_of;
 use crate::model::verdict::{CauseKind, Method, Verdict};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,8 @@ fn units(patterns: &[&str]) -> Match {
 
 fn rule(name: &str, matching: Match, action: Action) -> Rule {
     let source = Source { file: PathBuf::from("/p"), line: 1 };
-    Rule { name: name.to_owned(), source, matching, ladder: Ladder::of(action), protect: false }
+    let ladder = Ladder::of(Step::plain(action).unwrap());
+    Rule { name: name.to_owned(), source, matching, ladder, protect: false, terms: RuleTerms::default() }
 }
 
 fn protecting(name: &str, matching: Match) -> Rule {
@@ -125,7 +126,8 @@ fn the_first_match_decides_and_the_default_last() {
     ] {
         let subject = unit(name);
         let decision = policy.decide(&subject);
-        assert_eq!((decision.rule_name(), decision.steps()), (expected, &[action][..]));
+        assert_eq!(decision.rule_name(), expected);
+        assert_eq!(decision.steps(), [action]);
     }
     assert_eq!(policy.decide(&unit("x.scope")).source, None);
 }

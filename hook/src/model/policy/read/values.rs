@@ -1,7 +1,6 @@
 //! Single values and lists of them: patterns, words, actions, durations, numbers.
 
 use super::Reader;
-use crate::model::policy::action::{Action, Ladder, LadderError, LATER_ACTIONS};
 use crate::model::policy::duration;
 use crate::model::policy::matching::MatchKey;
 use crate::model::policy::node::{Node, Place, Problem, Value};
@@ -11,9 +10,17 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-impl Reader {
+/// Bounds of `deadline`: a D-Bus call needs some milliseconds, an upgrade must end the same day.
+pub(super) const DEADLINE_BOUNDS: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+
+impl Reader<'_> {
     /// One value or a list of values; `None` where one of them could not be read.
-    fn one_or_list<T>(&mut self, node: &Node, mut read: impl FnMut(&mut Reader, &Node) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn one_or_list<T>(
+        &mut self,
+        node: &Node,
+        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let nodes = match &node.value {
             Value::List(nodes) if nodes.is_empty() => {
                 self.problem(
@@ -83,54 +90,7 @@ impl Reader {
         match text.parse() {
             Ok(word) => Some(word),
             Err(_) => {
-                self.problem(unknown(what, node.place, text, words, &[]));
-                None
-            }
-        }
-    }
-
-    pub(super) fn ladder(&mut self, node: &Node) -> Option<Ladder> {
-        let nodes = match &node.value {
-            Value::List(nodes) => nodes.as_slice(),
-            _ => std::slice::from_ref(node),
-        };
-        let actions: Vec<_> = nodes.iter().map(|node| self.action(node)).collect();
-        let actions: Vec<Action> = actions.into_iter().collect::<Option<_>>()?;
-        match Ladder::new(actions) {
-            Ok(ladder) => Some(ladder),
-            Err(error) => {
-                let problem = match error {
-                    LadderError::Empty => Problem::at(node.place, "an empty list of actions")
-                        .hint("`report` says it and leaves the owner alone"),
-                    LadderError::Twice(index) => Problem::at(nodes[index].place, "the same action twice")
-                        .hint("each step of a ladder is tried once"),
-                    LadderError::IgnoreAndMore(index) => {
-                        Problem::at(nodes[index].place, "`ignore` beside other actions").hint("it stands alone")
-                    }
-                };
-                self.problem(problem);
-                None
-            }
-        }
-    }
-
-    fn action(&mut self, node: &Node) -> Option<Action> {
-        let (word, place) = match &node.value {
-            Value::Text(word) => (word, node.place),
-            Value::Map(entries) if entries.len() == 1 => (&entries[0].0.text, entries[0].0.place),
-            _ => {
-                self.problem(node.unexpected("an action or a list of actions").hint(one_of("", Action::WORDS)));
-                return None;
-            }
-        };
-        match (word.parse(), &node.value) {
-            (Ok(action), Value::Text(_)) => Some(action),
-            (Ok(_), _) => {
-                self.problem(Problem::at(place, format!("`{word}` takes no settings")));
-                None
-            }
-            (Err(()), _) => {
-                self.problem(unknown("action", place, word, Action::WORDS, LATER_ACTIONS));
+                self.problem(unknown(what, node.place, text, words));
                 None
             }
         }
@@ -202,14 +162,10 @@ pub(super) fn one_of(what: &str, words: &[&str]) -> String {
 /// Characters of an unknown word that are printed: it may be a megabyte.
 const SHOWN_CHARS: usize = 40;
 
-pub(super) fn unknown(what: &str, place: Place, word: &str, words: &[&str], later: &[&str]) -> Problem {
+pub(super) fn unknown(what: &str, place: Place, word: &str, words: &[&str]) -> Problem {
     let mut printed = escape(word.as_bytes());
     if printed.chars().count() > SHOWN_CHARS {
         printed = printed.chars().take(SHOWN_CHARS).chain(['…']).collect();
-    }
-    if later.contains(&word) {
-        let message = format!("{what} \"{printed}\" is not supported by this version");
-        return Problem::at(place, message).hint(one_of("", words));
     }
     Problem::at(place, format!("unknown {what} \"{printed}\"")).hint(one_of("", words))
 }
