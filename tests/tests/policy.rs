@@ -4,9 +4,11 @@
 use anyhow::{ensure, Context, Result};
 use reexec_tests::debian::{daemon, library, library_bytes, LIBRARY};
 use reexec_tests::machine::{figure, Machine, Report, BASE, POLICY};
-use reexec_tests::needs_bed;
 use reexec_tests::packages::repacked;
+use reexec_tests::place::{workspace, Scratch};
 use reexec_tests::run::wait_until;
+use reexec_tests::tools::{python, script};
+use reexec_tests::{needs_bed, skip};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -192,7 +194,27 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
         assert_eq!(report.owner(name)?["proof"], "fresh", "{:#}", report.0["owners"]);
     }
     assert_eq!(machine.report()?.owners(), ["limited.service"]);
-    a_canary_that_does_not_come_up_keeps_the_others_alive(&machine)
+    a_canary_that_does_not_come_up_keeps_the_others_alive(&machine)?;
+    a_user_is_told_once_on_their_desktop(&machine)
+}
+
+/// A desktop's note comes once for the same files, through the user's own bus.
+fn a_user_is_told_once_on_their_desktop(machine: &Machine) -> Result<()> {
+    machine.policy("  - { name: people, match: { owner: user-service }, action: notify }\n")?;
+    machine.bed.write_program("/usr/local/bin/desktop", include_bytes!("../fixtures/desktop.py"))?;
+    let refused = apply(machine, &[])?;
+    let owner = "app-x\\\\x2dterm.service";
+    assert_eq!(step(&refused, owner, 0)?.1, "refused", "nobody was there to be told: {:#}", refused.owner(owner)?);
+    machine.bed.shell(
+        "systemd-run -q --unit=desktop --uid=alice -p StandardOutput=file:/run/told /usr/local/bin/desktop /tmp/ready",
+    )?;
+    wait_until("there is a desktop", SOON, || Ok(machine.bed.shell("ls /tmp/ready").ok()))?;
+    let told = apply(machine, &[])?;
+    assert_eq!(step(&told, owner, 0)?.1, "done", "{:#}", told.owner(owner)?);
+    assert_eq!(skipped(&apply(machine, &[])?, owner)?, "its user has been told");
+    let notes = machine.bed.shell("cat /run/told")?;
+    ensure!(notes.lines().count() == 1 && notes.contains("probed still run old files"), "{notes}");
+    Ok(())
 }
 
 /// The first instance of a template fails; the others are not touched.
@@ -273,12 +295,12 @@ printf '#!/bin/sh\necho x >>/run/notes\n' >/usr/local/sbin/note; chmod 755 /usr/
 systemctl daemon-reload; systemctl start ka kb kc
 library=/usr/lib/x86_64-linux-gnu/libprobe.so.1
 swap() { cp /srv/dist/$1.so $library.new; mv $library.new $library; }
-count() { wc -l <$1; }
+count() { [ -e $1 ] && wc -l <$1 || echo 0; }
 swap 2; started=$(date +%s%N); reexec apply -q; spent=$(( ($(date +%s%N) - started) / 1000000 ))
 killed=0 taken=0 RANDOM=$SEED
 for round in $(seq 100); do
     rm -f /run/starts.* /run/notes; touch /run/notes
-    swap $(( round % 2 + 1 ))
+    swap $(( (round + 1) % 2 + 1 ))
     reexec apply -q & pid=$!
     after=$(( RANDOM % spent )); sleep $(printf '%d.%03d' $(( after / 1000 )) $(( after % 1000 )))
     ! kill -9 $pid 2>/dev/null || killed=$(( killed + 1 ))
@@ -335,13 +357,15 @@ fn what_runs_sessions_and_what_an_admin_works_in_is_told_from_what_may_be_restar
         "mkdir -p /root/.ssh; ssh-keygen -qt ed25519 -N '' -f /root/.ssh/id_ed25519; cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys",
     )?;
     let ssh = "ssh -o StrictHostKeyChecking=no -o BatchMode=yes root@127.0.0.1";
-    let _open = machine.start(&["bash", "-c", &format!("exec {ssh} sleep 900")])?;
+    let _open = machine.start(&["bash", "-c", &format!("exec {ssh} 'touch /run/open; exec sleep 900'")])?;
     let session = "loginctl --no-legend list-sessions | awk '{ print $1 }' | head -1";
     let session = wait_until("somebody is logged in by ssh", SOON, || {
         let id = bed.shell(session)?;
-        Ok((!id.is_empty()).then_some(format!("session-{id}.scope")))
+        let is_open = !id.is_empty() && machine.outside("/run/open").exists();
+        Ok(is_open.then_some(format!("session-{id}.scope")))
     })?;
     let before = bed.pids_of(&session)?;
+    ensure!(before.len() >= 2, "the session is not complete: {before:?}");
     // A service in which somebody works at a terminal.
     let preload = "LD_PRELOAD=/lib/x86_64-linux-gnu/libz.so.1";
     bed.shell(&format!("systemd-run -q --unit=inside -E {preload} -p Type=exec script -qec 'sleep 900' /dev/null"))?;
@@ -362,6 +386,69 @@ fn what_runs_sessions_and_what_an_admin_works_in_is_told_from_what_may_be_restar
     ensure!(why.contains("works at a terminal inside it"), "{why}");
     let explained = machine.reexec(&["explain", "ssh.service"])?;
     ensure!(explained.text().contains("decided by \"all\""), "{}", explained.text());
-    ensure!(explained.text().contains("not by"), "{}", explained.text());
+    let explained = machine.reexec(&["explain", "dbus.service"])?.text();
+    let why = "not by \"all\": \"message bus\" protects it; only a rule that names the unit goes before";
+    ensure!(explained.contains("decided by \"message bus\"") && explained.contains(why), "{explained}");
+    Ok(())
+}
+
+/// Validates YAML values, as JSON, against the schema that `policy schema` prints; a line for each.
+fn faults(values: &[serde_json::Value]) -> Result<Option<Vec<String>>> {
+    let Some(python) = python("python") else { return Ok(None) };
+    let check = "import json, sys, jsonschema\n\
+        schema, values = (json.load(open(path)) for path in sys.argv[1:])\n\
+        jsonschema.Draft202012Validator.check_schema(schema)\n\
+        for value in values: print(json.dumps([e.json_path for e in jsonschema.Draft202012Validator(schema).iter_errors(value)]))";
+    let schema = reexec::model::policy::schema().to_string();
+    let values = serde_json::to_string(values)?;
+    let said = script(&python, check, &[("schema", &schema), ("values", &values)])?.success()?;
+    Ok(Some(said.text().lines().map(str::to_owned).collect()))
+}
+
+#[test]
+fn the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() -> Result<()> {
+    let mut good: Vec<String> = vec![String::new()];
+    good.push(std::fs::read_to_string(workspace().join("hook/share/policy.d/50-default.yaml"))?);
+    for document in ["docs/policy.md", "docs/guide.md"] {
+        let text = std::fs::read_to_string(workspace().join(document))?;
+        let blocks = text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap_or_default());
+        good.extend(blocks.map(str::to_owned));
+    }
+    ensure!(good.len() >= 8, "the examples were not found");
+    let bad = [
+        "rules: [{ action: reboot }]",
+        "rules: [{ name: a }]",
+        "rules: [{ action: signal }]",
+        "rules: [{ action: { command: { deadline: 5s } } }]",
+        "rules: [{ action: { command: { run: [x] } } }]",
+        "rules: [{ action: { restart: {} } }]",
+        "rules: [{ action: { signal: { to: main } } }]",
+        "rules: [{ action: report, match: { unti: a } }]",
+        "rules: [{ action: report, match: { owner: Service } }]",
+        "rules: [{ action: report, match: { unit: [] } }]",
+        "rules: [{ action: report, match: { not: {} } }]",
+        "rules: [{ action: report, when: inline }]",
+        "defaults: { settle: 5 }",
+        "defaults: { max_parallel: 0 }",
+        "windows: { a: { from: '02:00' } }",
+        "windows: { a: { from: '2:00', to: '03:00' } }",
+        "windows: { a: { days: fry, from: '02:00', to: '03:00' } }",
+        "version: 2",
+        "rule: []",
+    ];
+    let folder = Scratch::new("policies")?;
+    let mut values = Vec::new();
+    for (index, text) in good.iter().map(String::as_str).chain(bad).enumerate() {
+        let file = folder.join(format!("{index}.yaml"));
+        std::fs::write(&file, text)?;
+        let taken = reexec::sys::config::load_file(&file);
+        assert_eq!(taken.is_ok(), index < good.len(), "{text}: {taken:?}");
+        values.push(serde_yaml::from_str::<serde_json::Value>(text)?);
+    }
+    let Some(faults) = faults(&values)? else { skip!("needs jsonschema (make deps)") };
+    assert_eq!(faults.len(), values.len());
+    for (index, fault) in faults.iter().enumerate() {
+        assert_eq!(fault == "[]", index < good.len(), "{}: {fault}", values[index]);
+    }
     Ok(())
 }

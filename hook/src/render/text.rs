@@ -3,7 +3,7 @@
 use crate::model::claim::Package;
 use crate::model::health::{Check, Health};
 use crate::model::owner::{Owner, OwnerKind};
-use crate::model::plan::Action;
+use crate::model::plan::{Action, Outcome};
 use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::text::{escape, escape_path};
 use crate::model::verdict::{Cause, CauseKind, Method, Verdict};
@@ -196,6 +196,11 @@ fn source(row: &OwnerRow) -> String {
     }
 }
 
+/// Whether the user was told, and that is all.
+fn told(row: &OwnerRow) -> bool {
+    row.steps.last().is_some_and(|step| step.action == Action::Notify && step.outcome == Outcome::Done)
+}
+
 /// What will be or was done, in some words.
 fn fate(row: &OwnerRow, asked: Asked) -> String {
     if let Some(proof) = row.proof {
@@ -216,6 +221,7 @@ fn fate(row: &OwnerRow, asked: Asked) -> String {
         [] => String::new(),
         [Action::Report] | [Action::Ignore] => format!("reported only (rule \"{}\")", row.decision.rule),
         [Action::RebootHint] => format!("needs a reboot (rule \"{}\")", row.decision.rule),
+        _ if told(row) => format!("its user was told (rule \"{}\")", row.decision.rule),
         _ if asked == Asked::Apply => format!("nothing was done (rule \"{}\")", row.decision.rule),
         _ => format!("will {} (rule \"{}\")", words.join(", else "), row.decision.rule),
     }

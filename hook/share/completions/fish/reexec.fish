@@ -161,6 +161,8 @@ never\t'Never'"
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -l after-transaction -d 'Wait until packages have not been changed for a while, then act on what triggers said'
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -l inline -d 'Act inside the hook, while the package manager waits'
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -l dry-run -d 'Stop before the first step'
+complete -c reexec -n "__fish_reexec_using_subcommand apply" -l now -d 'Also what waits for a window, or for a reboot'
+complete -c reexec -n "__fish_reexec_using_subcommand apply" -s i -l interactive -d 'Pick on a terminal what is done'
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -l all -d 'Also fresh processes and data files'
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -s q -l quiet -d 'Say nothing: the exit code is the answer'
 complete -c reexec -n "__fish_reexec_using_subcommand apply" -s v -l verbose -d 'Say on what evidence'
@@ -174,20 +176,25 @@ complete -c reexec -n "__fish_reexec_using_subcommand hook" -l proc -d 'Where /p
 complete -c reexec -n "__fish_reexec_using_subcommand hook" -l strict -d 'Exit with what `report` would, not always with 0'
 complete -c reexec -n "__fish_reexec_using_subcommand hook" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reexec -n "__fish_reexec_using_subcommand hook" -s V -l version -d 'Print version'
-complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show help" -l root -d 'Folder that holds the system' -r -F
-complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show help" -s h -l help -d 'Print help'
-complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show help" -s V -l version -d 'Print version'
-complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show help" -f -a "check" -d 'Find faults in the system\'s policy, or in these files'
-complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show help" -f -a "show" -d 'Print the merged policy'
-complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show schema help" -l root -d 'Folder that holds the system' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show schema help" -s h -l help -d 'Print help'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show schema help" -s V -l version -d 'Print version'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show schema help" -f -a "check" -d 'Find faults in the system\'s policy, or in these files'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show schema help" -f -a "show" -d 'Print the merged policy'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show schema help" -f -a "schema" -d 'Print a JSON Schema of policy files, for editors'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show schema help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from check" -l root -d 'Folder that holds the system' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from show" -l root -d 'Folder that holds the system' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from schema" -l root -d 'Folder that holds the system' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from schema" -s V -l version -d 'Print version'
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "check" -d 'Find faults in the system\'s policy, or in these files'
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print the merged policy'
+complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "schema" -d 'Print a JSON Schema of policy files, for editors'
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c reexec -n "__fish_reexec_using_subcommand history" -s n -l number -d 'How many of them' -r
 complete -c reexec -n "__fish_reexec_using_subcommand history" -l format -d 'Form of the answer' -r -f -a "text\t'For people'
@@ -252,3 +259,4 @@ complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_
 complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c reexec -n "__fish_reexec_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "check" -d 'Find faults in the system\'s policy, or in these files'
 complete -c reexec -n "__fish_reexec_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "show" -d 'Print the merged policy'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "schema" -d 'Print a JSON Schema of policy files, for editors'
