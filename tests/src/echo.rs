@@ -110,12 +110,12 @@ pub fn built_example(name: &str) -> Result<PathBuf> {
     Ok(built()?.join("examples").join(name))
 }
 
-/// The same program with another build-id, as a newer build has it.
-pub fn newer(program: &[u8]) -> Result<Vec<u8>> {
+/// The same program with another build-id, as the build of another version has it.
+pub fn version_of(program: &[u8], version: u8) -> Result<Vec<u8>> {
     let folder = Scratch::new("newer")?;
     let (old, note) = (folder.join("old"), folder.join("note"));
     fs::write(&old, program)?;
-    let id = [&b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0"[..], &[7; 20]].concat();
+    let id = [&b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0"[..], &[version; 20]].concat();
     fs::write(&note, id)?;
     let mut objcopy = Command::new("objcopy");
     objcopy.arg(format!("--update-section=.note.gnu.build-id={}", note.display()));

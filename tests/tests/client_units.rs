@@ -2,10 +2,14 @@
 
 use anyhow::{ensure, Context, Result};
 use reexec_tests::debian::Package;
-use reexec_tests::echo::{built_example, installed, newer, program, Connection, Language};
+use reexec_tests::echo::{built_example, installed, program, version_of, Connection, Language};
 use reexec_tests::machine::{Machine, BASE};
+use reexec_tests::run::wait_until;
 use reexec_tests::{needs_bed, skip, suite};
 use std::fs;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// A daemon as a package: what it is called, and what its unit says.
 struct Service {
@@ -33,10 +37,9 @@ impl Service {
         format!("{}.service", self.name)
     }
 
-    /// In this version; the newer one has another build-id.
-    fn package(&self, machine: &Machine, version: u32) -> Result<String> {
-        let old = fs::read(program(self.language)?)?;
-        let content = if version == 1 { old } else { newer(&old)? };
+    /// In this version; each has a build-id of its own.
+    fn package(&self, machine: &Machine, version: u8) -> Result<String> {
+        let content = version_of(&fs::read(program(self.language)?)?, version)?;
         // `notify-reload` is of systemd 253.
         let systemd: u32 =
             machine.bed.shell("systemctl --version | sed -n 's/^systemd \\([0-9]*\\).*/\\1/p'")?.parse()?;
@@ -64,6 +67,16 @@ impl Service {
         let unit = machine.unit(&self.unit())?;
         Ok((unit.main_pid, unit.invocation, unit.restarts, machine.bed.systemctl_show(&self.unit(), "SubState")?))
     }
+}
+
+/// What came of asking it, in the last run that acted: the outcome, and the words for it.
+fn asked(machine: &Machine, service: &Service) -> Result<(String, String)> {
+    let last = machine.last()?;
+    let owner = last.owner(&service.unit())?;
+    let steps = owner["steps"].as_array().context("steps")?;
+    ensure!(steps.len() == 1 && steps[0]["action"] == "ask", "{owner:#}");
+    let word = |key: &str| steps[0][key].as_str().map(str::to_owned).context("a word");
+    Ok((word("outcome")?, word("message")?))
 }
 
 fn boot(name: &str, rules: &str) -> Result<Machine> {
@@ -116,6 +129,56 @@ fn services_keep_pid_sockets_and_connections_over_an_upgrade_by_apt() -> Result<
         ensure!(said.code() == Some(1) && said.text().contains("failed: \"the new program did not pass"), "{said:?}");
         assert_eq!(connection.say("d")?, "3 d", "{}", service.name);
         assert_eq!(service.state(&machine)?, before, "{}", service.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_policy_asks_services_after_an_upgrade_and_proves_that_they_did() -> Result<()> {
+    needs_bed!(BASE);
+    if suite::name() == "bullseye" {
+        skip!("the example daemons are built for this machine's C library, which is newer");
+    }
+    let machine = boot("client-ask", "  - { name: echo, match: { unit: \"echo-*\" }, action: ask }\n")?;
+    let mut connections = Vec::new();
+    let mut before = Vec::new();
+    for service in &SERVICES {
+        let mut connection = service.connect(&machine)?;
+        assert_eq!(connection.say("a")?, "1 a");
+        connections.push(connection);
+        before.push(service.state(&machine)?);
+    }
+    let upgrade = |version: u8| -> Result<()> {
+        let packages: Vec<String> =
+            SERVICES.iter().map(|service| service.package(&machine, version)).collect::<Result<_>>()?;
+        machine.bed.apt_install(&packages.iter().map(String::as_str).collect::<Vec<_>>())?.success()?;
+        machine.applied()
+    };
+    upgrade(2)?;
+    for ((service, connection), before) in SERVICES.iter().zip(&mut connections).zip(&before) {
+        let (outcome, words) = asked(&machine, service)?;
+        assert_eq!(outcome, "done", "{}: {words}", service.name);
+        assert_eq!(machine.last()?.owner(&service.unit())?["proof"], "fresh", "{}", service.name);
+        assert_eq!(connection.say("b")?, "2 b", "{}", service.name);
+        assert_eq!(service.connect(&machine)?.say("c")?, "1 c", "{}", service.name);
+        assert_eq!(&service.state(&machine)?, before, "{}", service.name);
+        ensure!(machine.report()?.processes_of(&service.unit()).is_empty(), "{}", service.name);
+    }
+
+    // In the middle of a line it says so, is not restarted, and does it when the line is whole.
+    connections[0].send("half a li")?;
+    upgrade(3)?;
+    let (outcome, words) = asked(&machine, &SERVICES[0])?;
+    ensure!(outcome == "later" && words.contains("half read"), "{outcome}: {words}");
+    assert_eq!(asked(&machine, &SERVICES[1])?.0, "done");
+    assert_eq!(machine.report()?.processes_of(&SERVICES[0].unit()).len(), 1);
+    assert_eq!(connections[0].say("ne")?, "3 half a line");
+    wait_until("it has executed itself", SOON, || {
+        Ok(machine.report()?.processes_of(&SERVICES[0].unit()).is_empty().then_some(()))
+    })?;
+    for ((service, connection), before) in SERVICES.iter().zip(&mut connections).zip(&before) {
+        ensure!(connection.say("d")?.ends_with(" d"));
+        assert_eq!(&service.state(&machine)?, before, "{}", service.name);
     }
     Ok(())
 }
