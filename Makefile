@@ -8,8 +8,9 @@
 #          BENCH="1000 5000": numbers of processes
 # install  to DESTDIR, below PREFIX; with the library for C daemons (install-client), unless CLIENT is empty
 # deb      dist/reexec_VERSION-1_ARCH.deb
+# pacman   dist/reexec-VERSION-1-ARCH.pkg.tar.zst
 BENCH ?=
-.PHONY: deps build test test-suites test-kernels demo bench install install-client deb clean lint
+.PHONY: deps build test test-suites test-kernels demo bench install install-client install-pacman deb pacman clean lint
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,6 +25,7 @@ PLUGINS ?= $(wildcard $(RELEASE)/libreexec_*.so)
 SHARE ?= hook/share
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 DEB_VERSION ?= $(VERSION)-1
+PACMAN_VERSION ?= $(VERSION)-1
 DIST ?= dist
 # Where the library for C daemons was built; empty leaves it out of `install`.
 CLIENT ?= $(RELEASE)
@@ -111,6 +113,21 @@ deb: $(if $(findstring file,$(origin BINARY)),build)
 	$(MAKE) --no-print-directory -s install DESTDIR="$$stage/tree" PREFIX=/usr CLIENT= \
 	    BINARY="$(BINARY)" SHARE="$(SHARE)" PLUGINS="$(if $(findstring file,$(origin PLUGINS)),$(RELEASE)/libreexec_dpkg.so,$(PLUGINS))"; \
 	plugins/dpkg/integration/build-deb "$$stage/tree" "$(DIST)" "$(DEB_VERSION)"
+
+# What the pacman package has besides: PKGBUILD calls this too.
+install-pacman: override PLUGINS := $(if $(findstring file,$(origin PLUGINS)),$(RELEASE)/libreexec_pacman.so,$(PLUGINS))
+install-pacman: install
+	install -d "$(DESTDIR)$(PREFIX)/share/libalpm/hooks" "$(DESTDIR)$(PREFIX)/share/licenses/reexec"
+	for hook in plugins/pacman/integration/*.hook; do \
+	    $(MOVED) "$$hook" >"$(DESTDIR)$(PREFIX)/share/libalpm/hooks/$$(basename "$$hook")"; \
+	    chmod 644 "$(DESTDIR)$(PREFIX)/share/libalpm/hooks/$$(basename "$$hook")"; done
+	install -m644 LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(PREFIX)/share/licenses/reexec/"
+
+pacman: $(if $(findstring file,$(origin BINARY)),build)
+	@stage=$$(mktemp -d); trap 'rm -rf "$$stage"' EXIT; chmod 755 "$$stage"; mkdir "$$stage/tree"; \
+	$(MAKE) --no-print-directory -s install-pacman DESTDIR="$$stage/tree" PREFIX=/usr CLIENT= \
+	    BINARY="$(BINARY)" SHARE="$(SHARE)" $(if $(findstring file,$(origin PLUGINS)),,PLUGINS="$(PLUGINS)"); \
+	plugins/pacman/integration/build-pkg "$$stage/tree" "$(DIST)" "$(PACMAN_VERSION)"
 
 clean:
 	$(CARGO) clean

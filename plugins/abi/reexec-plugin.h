@@ -30,6 +30,9 @@ extern "C" {
 #define REEXEC_IDLE 0
 #define REEXEC_BUSY 1        /* a transaction is in progress, a lock is held */
 #define REEXEC_INTERRUPTED 2 /* nobody is at work, but a transaction was left half-way */
+/* A lock is there that counts as long as a process has it open for writing: sink->file names it,
+   the host looks. If nobody has, the transaction was left half-way. */
+#define REEXEC_LOCKED 3
 
 /* trigger->phase */
 #define REEXEC_PHASE_PRE 1  /* before the files are replaced */
@@ -77,7 +80,8 @@ struct reexec_plugin_v1 {
     const uint8_t *name; /* NUL-terminated, [a-z0-9-]+, as in the library's file name */
     /* Turns a trigger into packages and claims. */
     int32_t (*read)(const struct reexec_trigger *trigger, const struct reexec_sink *sink);
-    /* Names every file of the packages, as the database lists them now, through sink->file. */
+    /* Names every file of the packages, as the database lists them now, through sink->file, and may
+       say their versions through sink->package. */
     int32_t (*expand)(struct reexec_bytes root, const struct reexec_bytes *packages, size_t count,
                       const struct reexec_sink *sink);
     /* Says through sink->owner who owns each of the paths. */

@@ -91,8 +91,7 @@ impl Package {
 
 /// The probe's library in this version, as a package `libprobe1` to which more can be added.
 pub fn library(version: u32) -> Result<Package> {
-    let content = fs::read(compile_library(version)?)?;
-    Ok(Package::new("libprobe1", &format!("{version}.0")).file(LIBRARY, &content))
+    Ok(Package::new("libprobe1", &format!("{version}.0")).file(LIBRARY, &library_bytes(version)?))
 }
 
 /// The probe daemon as a package `probed`, with `probed.service` that is enabled and started by
@@ -100,13 +99,17 @@ pub fn library(version: u32) -> Result<Package> {
 pub fn daemon() -> Result<Package> {
     let unit = format!("[Unit]\nDescription=A probe\n[Service]\nType=exec\nExecStart={DAEMON}\n");
     let package = Package::new("probed", "1.0").field("Depends: libprobe1");
-    let content = fs::read(compile_daemon()?)?;
-    Ok(package.program(DAEMON, &content).file("/usr/lib/systemd/system/probed.service", unit.as_bytes()))
+    Ok(package.program(DAEMON, &daemon_bytes()?).file("/usr/lib/systemd/system/probed.service", unit.as_bytes()))
 }
 
 /// The bytes of the library in this version.
 pub fn library_bytes(version: u32) -> Result<Vec<u8>> {
     Ok(fs::read(compile_library(version)?)?)
+}
+
+/// The bytes of the daemon.
+pub fn daemon_bytes() -> Result<Vec<u8>> {
+    Ok(fs::read(compile_daemon()?)?)
 }
 
 fn compile_library(version: u32) -> Result<PathBuf> {

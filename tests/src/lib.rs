@@ -7,6 +7,7 @@ pub mod load;
 pub mod machine;
 pub mod manual;
 pub mod packages;
+pub mod pacman;
 pub mod place;
 pub mod run;
 pub mod skip;

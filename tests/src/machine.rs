@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The base system with real services.
@@ -72,6 +72,11 @@ impl Machine {
         let folders: &[&str] = if repository.is_some() { &["/srv/repo"] } else { &[] };
         bed.use_repositories(folders)?;
         bed.apt_install(&["/srv/dist/reexec.deb"])?.success()?;
+        Machine::of(bed, dist, rules)
+    }
+
+    /// A bed in which the package has just been installed, and which sees `dist` as `/srv/dist`.
+    pub fn of(bed: Bed, dist: Scratch, rules: &str) -> Result<Machine> {
         let machine = Machine { bed, dist };
         // The installation itself is a transaction; it must be over before anything is counted.
         machine.applied()?;
@@ -316,15 +321,22 @@ pub fn packed(version: &str) -> Result<PathBuf> {
     if done.iter().any(|one| one == version) {
         return Ok(deb);
     }
-    let mut make = suite::builder("make");
-    for inherited in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DESTDIR", "PREFIX"] {
-        make.env_remove(inherited);
-    }
-    make.arg("--no-print-directory").arg("-C").arg(workspace()).arg("deb");
+    let mut make = make();
+    make.arg("-C").arg(workspace()).arg("deb");
     make.args([format!("DEB_VERSION={version}"), format!("DIST={}", dist.display())]);
     run(&mut make, b"", BUILD)?.success()?;
     done.push(version.to_owned());
     Ok(deb)
+}
+
+/// A `make` that knows nothing of one that runs this test.
+pub fn make() -> Command {
+    let mut make = suite::builder("make");
+    make.arg("--no-print-directory");
+    for inherited in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DESTDIR", "PREFIX"] {
+        make.env_remove(inherited);
+    }
+    make
 }
 
 /// Tells a time or a size that was measured, also of a test that passes.

@@ -3,15 +3,15 @@
 
 use anyhow::{ensure, Context, Result};
 use reexec_tests::bed::{Bed, Options};
+use reexec_tests::machine::make;
 use reexec_tests::needs_bed;
 use reexec_tests::packages::repacked;
 use reexec_tests::place::{workspace, Scratch};
 use reexec_tests::run::{run, wait_until, Output};
-use reexec_tests::suite::{self, libraries};
+use reexec_tests::suite::libraries;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 const BASE: &str = "daemons";
@@ -76,16 +76,6 @@ struct Call {
     arguments: String,
     folder: String,
     input: String,
-}
-
-/// A `make` that knows nothing of one that runs this test.
-fn make() -> Command {
-    let mut make = suite::builder("make");
-    make.arg("--no-print-directory");
-    for inherited in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DESTDIR", "PREFIX"] {
-        make.env_remove(inherited);
-    }
-    make
 }
 
 /// Builds the package as `make deb` does, with the recorder in it.

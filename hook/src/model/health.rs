@@ -57,6 +57,9 @@ pub struct Wire {
     pub file: PathBuf,
     /// What must stand in it.
     pub contains: String,
+    /// Files that count in its place where they are there.
+    #[serde(default)]
+    pub overridden_by: Vec<PathBuf>,
     /// The command that puts it there.
     pub mend: String,
 }

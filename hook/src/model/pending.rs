@@ -144,7 +144,9 @@ impl<'a> Lineage<'a> {
     /// then it is the one that stands there now.
     pub fn successor(&self, path: &Path, old: &FileFacts) -> Option<&'a FileFacts> {
         let line = self.0.get(path)?;
-        let at = line.iter().position(|facts| (facts.id, facts.born) == (old.id, old.born))?;
+        // The last one: where a file system keeps no birth times and gives a freed number out again, earlier
+        // ones with this number are other files. That of a mapped file is not free.
+        let at = line.iter().rposition(|facts| (facts.id, facts.born) == (old.id, old.born))?;
         line.get(at + 1).copied()
     }
 }
@@ -179,6 +181,22 @@ mod tests {
         merge_packages(&mut rows, &[package("a", Some("1"), Some("2")), package("b", None, Some("1"))]);
         merge_packages(&mut rows, &[package("a", Some("2"), Some("3")), package("b", Some("1"), None)]);
         assert_eq!(rows, [package("a", Some("1"), Some("3")), package("b", Some("1"), Some("1"))]);
+    }
+
+    #[test]
+    fn a_number_that_was_given_out_again_is_another_file() {
+        // ext4 gives a new file the number of the one that was just removed; only its birth differs.
+        let born = |mut one: Snapshot, born: Option<i128>| {
+            one.facts.born = born;
+            one
+        };
+        let all = [born(snapshot(1), Some(10)), born(snapshot(1), Some(20)), born(snapshot(2), Some(30))];
+        let lineage = Lineage::of(&all);
+        assert_eq!(lineage.successor(Path::new("/l"), &all[0].facts), Some(&all[1].facts));
+        assert_eq!(lineage.successor(Path::new("/l"), &all[1].facts), Some(&all[2].facts));
+        // With 128 bytes an inode it keeps no birth times either.
+        let all = [1, 2, 1, 3].map(|ino| born(snapshot(ino), None));
+        assert_eq!(Lineage::of(&all).successor(Path::new("/l"), &all[2].facts), Some(&all[3].facts));
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use super::climb::{Begun, Climb};
 use super::desk::{Desk, Known};
 use super::look::look;
-use super::report::{judge_reboot, Deciding};
+use super::report::{judge_reboot, spare, Deciding};
 use super::wait;
 use crate::model::claim::Claim;
 use crate::model::file::Stamp;
-use crate::model::pending::{Memory, Pending};
+use crate::model::pending::{merge_packages, Memory, Pending};
 use crate::model::policy::{Circumstances, Later, Policy, When};
 use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::verdict::Verdict;
@@ -120,6 +120,7 @@ fn finish(desk: &Desk<'_>, run: &Run, paths: &[PathBuf], pending: &[Pending], kn
         _ => {
             let mut memory: Memory = desk.store.memory(&desk.boot_id);
             memory.add(pending, &known.now, clock::now());
+            memory.packages.clone_from(&known.packages);
             desk.store.remember(&memory)?;
             desk.store.clear(paths)?;
         }
@@ -154,7 +155,14 @@ fn gather(desk: &Desk<'_>, pending: &[Pending], gaps: Vec<String>) -> Result<Kno
             continue;
         }
         match plugin.expand(&one.root, &names, EXPAND_DEADLINE) {
-            Ok(reading) => known.now.extend(reading.claims),
+            Ok(reading) => {
+                known.now.extend(reading.claims);
+                let (there, gone): (Vec<_>, Vec<_>) = reading.packages.iter().partition(|one| one.new.is_some());
+                merge_packages(&mut known.packages, there);
+                for row in known.packages.iter_mut().filter(|row| gone.iter().any(|one| one.name == row.name)) {
+                    row.new = None;
+                }
+            }
             Err(error) => known.gaps.push(error.to_string()),
         }
     }
@@ -186,6 +194,7 @@ impl Round<'_> {
         };
         let mut deciding = Deciding::of(desk, policy, pending, asked);
         let units = deciding.decide(&mut report);
+        spare(desk, &mut report.owners);
         if self.order.interactive {
             super::choose::choose(&mut report, &mut deciding, &desk.common.proc)?;
         }

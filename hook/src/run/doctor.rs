@@ -4,15 +4,13 @@ use super::desk::Desk;
 use crate::model::file::FileKind;
 use crate::model::health::{Check, Health, Wire};
 use crate::model::judge::Space;
+use crate::run::wait::{self, State};
 use crate::sys::files::{Links, Root};
-use crate::sys::plugin::Busy;
 use crate::sys::spaces::Spaces;
 use crate::sys::systemd::{self, Systemd};
 use crate::sys::{host, input, procs};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-const PLUGIN_DEADLINE: Duration = Duration::from_secs(5);
 const WIRING: &str = "usr/lib/reexec/wiring.d";
 const MOST_WIRING: u64 = 1 << 20;
 const PATH_UNIT: &str = "reexec-apply.path";
@@ -142,13 +140,15 @@ fn plugins(desk: &Desk<'_>, reinstall: &str) -> Vec<Check> {
     let faults = desk.plugin_faults.iter().map(|fault| Check::bad("plugin", fault.clone(), reinstall));
     let answers = desk.plugins.iter().map(|plugin| {
         let what = format!("plugin {}", plugin.name());
-        match plugin.busy(&desk.common.root, PLUGIN_DEADLINE) {
-            Ok(Busy::Idle) => Check::good(&what, "answers: no transaction is in progress"),
-            Ok(Busy::Busy(_)) => Check::good(&what, "answers: a transaction is in progress"),
-            Ok(Busy::Interrupted(words)) => {
+        match wait::state(desk, plugin) {
+            Ok(State::Idle) => Check::good(&what, "answers: no transaction is in progress"),
+            Ok(State::AtWork(words)) => {
+                Check::good(&what, format!("answers: a transaction is in progress: {}", words.join("; ")))
+            }
+            Ok(State::LeftHalfWay(words)) => {
                 Check::less(&what, format!("answers: a transaction was left half-way: {}", words.join("; ")))
             }
-            Err(error) => Check::bad(&what, error.to_string(), reinstall),
+            Err(error) => Check::bad(&what, format!("{error:#}"), reinstall),
         }
     });
     let mut checks: Vec<Check> = faults.chain(answers).collect();
@@ -183,7 +183,17 @@ fn wires_in(file: &Path) -> anyhow::Result<Vec<Wire>> {
 }
 
 fn check_wire(wire: &Wire, root: &Path) -> Check {
-    let file = root.join(wire.file.strip_prefix("/").unwrap_or(&wire.file));
+    let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    // Also a link that leads nowhere or to /dev/null counts in its place.
+    if let Some(other) = wire.overridden_by.iter().find(|other| below(other).symlink_metadata().is_ok()) {
+        let other = other.display();
+        return Check::bad(
+            &wire.what,
+            format!("{} is overridden by {other}", wire.file.display()),
+            format!("rm {other}"),
+        );
+    }
+    let file = below(&wire.file);
     let holds =
         |bytes: &Vec<u8>| bytes.windows(wire.contains.len().max(1)).any(|part| part == wire.contains.as_bytes());
     match input::file(&file, MOST_WIRING * 16) {

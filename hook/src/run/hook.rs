@@ -50,6 +50,11 @@ pub fn hook(desk: &Desk<'_>, typed: &HookArguments) -> Told {
             None
         }
     };
+    // A root that is being filled, or an image: nothing of it runs, and nothing is left in it.
+    if let Some(why) = elsewhere(desk) {
+        told.lines.push(format!("{why}: nothing to look at"));
+        return told;
+    }
     let pending = take(desk, typed, plugin.as_ref());
     told.lines.extend(pending.gaps.iter().cloned());
     if desk.store.newest_pending().is_some_and(|newest| newest.repeats(&pending)) {
@@ -71,6 +76,16 @@ pub fn hook(desk: &Desk<'_>, typed: &HookArguments) -> Told {
     }
     drop(paths);
     told
+}
+
+/// Why what the trigger says is not of the running system.
+fn elsewhere(desk: &Desk<'_>) -> Option<&'static str> {
+    let proc = &desk.common.proc;
+    match (host::in_chroot(proc), host::sees_processes(proc)) {
+        (true, _) => Some("not the running system"),
+        (false, false) => Some("no processes are to be seen here"),
+        (false, true) => None,
+    }
 }
 
 fn find(desk: &Desk<'_>, manager: &str) -> Result<Plugin, PluginError> {
@@ -159,7 +174,7 @@ fn snapshots(claims: &[Claim], root: &Path) -> Vec<Snapshot> {
 
 /// After the files were replaced: says so in one line, and hands over by the policy.
 fn finish(desk: &Desk<'_>, pending: &Pending, waiting: &[Pending], inner: bool, told: &mut Told) {
-    if host::in_chroot(&desk.common.proc) || desk.common.root != Path::new("/") {
+    if desk.common.root != Path::new("/") {
         told.lines.push("not the running system: nothing to look at".to_owned());
         return;
     }

@@ -8,8 +8,10 @@ use crate::model::plan::{by_owner, Group};
 use crate::model::policy::{Circumstances, Policy};
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, OwnerRow, Report};
+use crate::model::text::escape_path;
 use crate::model::unit::{UnitName, Units};
-use crate::run::protect;
+use crate::model::verdict::{Cause, CauseKind, Method};
+use crate::run::{protect, wait};
 use crate::sys::{boot, clock, host, services};
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -26,10 +28,31 @@ pub fn report(desk: &Desk<'_>) -> Result<Report> {
 /// Writes what the policy says into the report, or what is wrong with the policy.
 pub fn decide_or_say(desk: &Desk<'_>, report: &mut Report) {
     match desk.policy() {
-        Ok(loaded) => drop(Deciding::typed(desk, &loaded.policy).decide(report)),
+        Ok(loaded) => {
+            Deciding::typed(desk, &loaded.policy).decide(report);
+            spare(desk, &mut report.owners);
+        }
         Err(error) => report.gaps.push(GapRow { what: "policy".to_owned(), why: error.to_string() }),
     }
     judge_reboot(desk, report);
+}
+
+/// Leaves alone whose files a transaction that was left half-way has taken away: without them it would
+/// not come up again.
+pub fn spare(desk: &Desk<'_>, owners: &mut [OwnerRow]) {
+    fn missing(row: &OwnerRow) -> Option<&Cause> {
+        let of_code = |cause: &&Cause| cause.method == Method::Removed && cause.kind != CauseKind::Data;
+        row.causes.iter().find(of_code).filter(|_| row.decision.acts())
+    }
+    if !owners.iter().any(|row| missing(row).is_some()) {
+        return;
+    }
+    let half_way = wait::left_half_way(desk);
+    for row in owners {
+        if let (Some(why), Some(cause)) = (half_way.first(), missing(row)) {
+            row.decision.skip = Some(format!("{} is missing: {why}", escape_path(&cause.path)));
+        }
+    }
 }
 
 /// Writes into the report whether to reboot, by what is known of its owners now.

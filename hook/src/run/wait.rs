@@ -3,10 +3,13 @@
 use super::desk::Desk;
 use super::steps::PULSE;
 use crate::model::policy::print_duration;
+use crate::model::text::escape_path;
 use crate::model::unit::{UnitFacts, UnitName, Units};
-use crate::sys::plugin::Busy;
+use crate::sys::holders::{self, Lock};
+use crate::sys::plugin::{Busy, Plugin};
 use crate::sys::progress;
 use crate::sys::services::units;
+use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// One question to a plugin.
@@ -32,9 +35,55 @@ pub fn until_quiet(desk: &Desk<'_>, quiet: Duration) {
     }
 }
 
+/// What a package manager is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nobody is at work.
+    Idle,
+    /// A transaction is in progress, and how that is known.
+    AtWork(Vec<String>),
+    /// Nobody is at work, but a transaction was left half-way, and how that is known.
+    LeftHalfWay(Vec<String>),
+}
+
 /// Whether a package manager is at work.
 pub fn is_busy(desk: &Desk<'_>) -> bool {
-    desk.plugins.iter().any(|plugin| matches!(plugin.busy(&desk.common.root, BUSY_DEADLINE), Ok(Busy::Busy(_))))
+    desk.plugins.iter().any(|plugin| matches!(state(desk, plugin), Ok(State::AtWork(_))))
+}
+
+/// How it is known of any package manager that a transaction was left half-way; empty when none was.
+pub fn left_half_way(desk: &Desk<'_>) -> Vec<String> {
+    let words = |plugin: &Plugin| match state(desk, plugin) {
+        Ok(State::LeftHalfWay(words)) => words.iter().map(|word| format!("{}: {word}", plugin.name())).collect(),
+        Ok(State::Idle | State::AtWork(_)) | Err(_) => Vec::new(),
+    };
+    desk.plugins.iter().flat_map(words).collect()
+}
+
+/// What a plugin says of its package manager. A lock that is only a file is worth what the process is
+/// that has it open; that is for us to look at, a plugin may not.
+pub fn state(desk: &Desk<'_>, plugin: &Plugin) -> Result<State> {
+    let root = &desk.common.root;
+    let (lock, mut words) = match plugin.busy(root, BUSY_DEADLINE)? {
+        Busy::Idle => return Ok(State::Idle),
+        Busy::Busy(words) => return Ok(State::AtWork(words)),
+        Busy::Interrupted(words) => return Ok(State::LeftHalfWay(words)),
+        Busy::Locked { lock, words } => (root.join(lock.strip_prefix("/").unwrap_or(&lock)), words),
+    };
+    let shown = escape_path(&lock);
+    match holders::lock(&desk.common.proc, &lock)? {
+        Lock::Held { pid, name } => Ok(State::AtWork(vec![format!("{shown} is held by {name}, process {pid}")])),
+        Lock::Hidden(count) => {
+            let why = format!("{shown} is there, and {count} processes that may have it open cannot be looked at");
+            Ok(State::AtWork(vec![why]))
+        }
+        Lock::LeftOver => {
+            words.insert(0, format!("{shown} was left over, no process has it open"));
+            Ok(State::LeftHalfWay(words))
+        }
+        Lock::Released if words.is_empty() => Ok(State::Idle),
+        Lock::Released => Ok(State::LeftHalfWay(words)),
+    }
 }
 
 /// Waits until the units have been up for `settle`; ends early when all of them have fallen over.

@@ -77,6 +77,11 @@ pub fn in_chroot(proc: &Path) -> bool {
     first.is_some() && own != first
 }
 
+/// Whether there is a `/proc` with processes in it: a chroot may have none.
+pub fn sees_processes(proc: &Path) -> bool {
+    Root::Own.look(&proc.join("self/stat"), Links::Follow).found().is_some()
+}
+
 /// Why the machine is to be rebooted anyway: what package managers and the login manager leave behind.
 pub fn reboot_pending(root: &Path) -> Option<String> {
     let marks = ["run/reboot-required", "run/systemd/shutdown/scheduled"];

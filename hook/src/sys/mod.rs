@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod content;
 pub mod files;
+pub mod holders;
 pub mod host;
 pub mod inits;
 pub mod input;

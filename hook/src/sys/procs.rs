@@ -2,7 +2,7 @@
 
 use super::files::{self, look_in, Root};
 use super::raw;
-use crate::model::file::Look;
+use crate::model::file::{FileId, Look};
 use crate::model::image::{parse_image, parse_terminal, Image};
 use crate::model::process::{decimal, parse_caught, parse_start, parse_stat, parse_uid, Gap, Stat};
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use procfs::process::Process;
 use procfs::ProcError;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::Errno;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -157,6 +157,14 @@ fn gap_of_io(error: &std::io::Error) -> Gap {
 
 fn gap_of_errno(error: Errno) -> Gap {
     gap_of_io(&error.into())
+}
+
+/// Whether the text of a `fdinfo` says that the file was opened for writing: the last two bits of the
+/// octal `flags` (proc_pid_fdinfo(5), open(2)).
+fn says_writable(text: &[u8]) -> bool {
+    let flags = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"flags:"));
+    let last = flags.and_then(|flags| flags.trim_ascii().last());
+    matches!(last.map(|digit| digit & 3), Some(1 | 2))
 }
 
 impl ProcessHandle {
@@ -363,6 +371,28 @@ impl ProcessHandle {
             folder = above;
         }
         None
+    }
+
+    /// Whether it has this file open for writing, under this last name. Only a link with the name is
+    /// followed: looking through one into a file system that hangs would hang us.
+    pub fn writes_to(&self, name: &OsStr, id: FileId) -> Result<bool, Gap> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptors = rustix::fs::openat(&self.folder, "fd", flags, Mode::empty()).map_err(gap_of_errno)?;
+        let numbers = rustix::fs::Dir::read_from(&descriptors).map_err(gap_of_errno)?;
+        for number in numbers {
+            let number = number.map_err(gap_of_errno)?;
+            let Ok(number) = number.file_name().to_str() else { continue };
+            // "." and ".." are no links.
+            let Ok(target) = rustix::fs::readlinkat(&descriptors, number, Vec::new()) else { continue };
+            if Path::new(OsStr::from_bytes(target.as_bytes())).file_name() != Some(name) {
+                continue;
+            }
+            let is_it = look_in(descriptors.as_fd(), number).found().is_some_and(|facts| facts.id == id);
+            if is_it && self.read(&format!("fdinfo/{number}"), MOST_SMALL).is_ok_and(|text| says_writable(&text)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The auxiliary vector (proc_pid_auxv(5)).

@@ -33,6 +33,10 @@ pub const IDLE: i32 = 0;
 pub const BUSY: i32 = 1;
 /// Answer of [`PluginV1::busy`]: nobody is at work, but a transaction was left half-way.
 pub const INTERRUPTED: i32 = 2;
+/// Answer of [`PluginV1::busy`]: a lock is there that counts as long as a process has it open for
+/// writing, and is left over otherwise. Its path goes through [`Sink::file`]; the host looks who has
+/// it open, and if nobody does, what [`Sink::message`] said is how it is known to be left half-way.
+pub const LOCKED: i32 = 3;
 
 /// [`Trigger::phase`]: before the files are replaced.
 pub const PHASE_PRE: u32 = 1;
@@ -131,13 +135,14 @@ pub struct PluginV1 {
     /// Turns a trigger into packages and claims. Returns [`OK`] or a negative number.
     pub read: Option<unsafe extern "C" fn(trigger: *const Trigger, sink: *const Sink) -> i32>,
     /// Names every file of the given packages, as the database lists them now, through
-    /// [`Sink::file`]. Returns [`OK`] or a negative number.
+    /// [`Sink::file`], and may say through [`Sink::package`] which version is installed now,
+    /// and of which there is none. Returns [`OK`] or a negative number.
     pub expand:
         Option<unsafe extern "C" fn(root: Bytes, packages: *const Bytes, count: usize, sink: *const Sink) -> i32>,
     /// Says through [`Sink::owner`] who owns each of the paths. Returns [`OK`] or a negative number.
     pub owners: Option<unsafe extern "C" fn(root: Bytes, paths: *const Bytes, count: usize, sink: *const Sink) -> i32>,
-    /// Whether packages are being changed now: [`IDLE`], [`BUSY`], [`INTERRUPTED`] or a negative
-    /// number.
+    /// Whether packages are being changed now: [`IDLE`], [`BUSY`], [`INTERRUPTED`], [`LOCKED`] or a
+    /// negative number.
     pub busy: Option<unsafe extern "C" fn(root: Bytes, sink: *const Sink) -> i32>,
 }
 

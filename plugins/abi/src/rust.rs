@@ -14,7 +14,7 @@
 //! # fn main() {}
 //! ```
 
-use crate::{Bytes, PluginV1, BUSY, FAILED, IDLE, INTERRUPTED, OK, PANICKED, PHASE_POST, PHASE_PRE};
+use crate::{Bytes, PluginV1, BUSY, FAILED, IDLE, INTERRUPTED, LOCKED, OK, PANICKED, PHASE_POST, PHASE_PRE};
 use std::any::Any;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -151,6 +151,8 @@ pub enum State {
     Busy,
     /// Nobody is at work, but a transaction was left half-way.
     Interrupted,
+    /// The lock that was named as a file counts if a process has it open for writing.
+    Locked,
 }
 
 /// Turns a trigger into packages and claims.
@@ -275,6 +277,7 @@ unsafe extern "C" fn busy_shim<P: Plugin>(root: Bytes, sink: *const crate::Sink)
             State::Idle => IDLE,
             State::Busy => BUSY,
             State::Interrupted => INTERRUPTED,
+            State::Locked => LOCKED,
         }),
         None => Ok(FAILED),
     })

@@ -38,6 +38,7 @@ fn constants() -> Vec<(&'static str, i64)> {
         ("REEXEC_IDLE", reexec_plugin_abi::IDLE.into()),
         ("REEXEC_BUSY", reexec_plugin_abi::BUSY.into()),
         ("REEXEC_INTERRUPTED", reexec_plugin_abi::INTERRUPTED.into()),
+        ("REEXEC_LOCKED", reexec_plugin_abi::LOCKED.into()),
         ("REEXEC_PHASE_PRE", reexec_plugin_abi::PHASE_PRE.into()),
         ("REEXEC_PHASE_POST", reexec_plugin_abi::PHASE_POST.into()),
     ]

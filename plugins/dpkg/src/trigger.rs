@@ -1,13 +1,11 @@
 //! What apt and dpkg say when they call the hook: text in, changes and paths out. Pure.
 
 use crate::database::is_name;
-use reexec_plugin_paths::{lines, shown};
+use reexec_plugin_paths::{lines, shown, Troubles};
 use std::collections::HashMap;
 
 /// Longest line: a path of `PATH_MAX` with a package's name and two versions before it.
 const MAX_LINE: usize = 8192;
-/// Most lines of a kind of trouble that are told in full.
-const MAX_TOLD: usize = 3;
 /// Most architectures of one package; more are no honest input and would take square time.
 const MAX_ARCHITECTURES: usize = 16;
 /// Newest version of apt's protocol.
@@ -85,7 +83,7 @@ fn version_of(line: &[u8]) -> Option<u32> {
 struct Reader<'a> {
     input: Input<'a>,
     by_name: HashMap<&'a [u8], Vec<usize>>,
-    troubles: Vec<(&'static str, usize, Vec<String>)>,
+    troubles: Troubles,
 }
 
 impl<'a> Reader<'a> {
@@ -201,26 +199,11 @@ impl<'a> Reader<'a> {
     }
 
     fn trouble(&mut self, kind: &'static str, what: String) {
-        let at = match self.troubles.iter().position(|(known, ..)| *known == kind) {
-            Some(at) => at,
-            None => {
-                self.troubles.push((kind, 0, Vec::new()));
-                self.troubles.len() - 1
-            }
-        };
-        let (_, count, told) = &mut self.troubles[at];
-        *count += 1;
-        if told.len() < MAX_TOLD {
-            told.push(what);
-        }
+        self.troubles.add(kind, || what);
     }
 
     fn end(mut self) -> Input<'a> {
-        for (kind, count, told) in self.troubles {
-            let more = count - told.len();
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            self.input.troubles.push(format!("{kind}: {}{more}", told.join(", ")));
-        }
+        self.input.troubles = self.troubles.lines();
         self.input
     }
 }

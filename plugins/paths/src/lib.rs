@@ -6,7 +6,9 @@
 pub mod folders;
 pub mod lines;
 pub mod names;
+pub mod troubles;
 
 pub use folders::Folders;
 pub use lines::{lines, shown, split_path, Lines};
 pub use names::Names;
+pub use troubles::Troubles;

@@ -46,7 +46,13 @@ pub fn method_of(old: Option<&FileFacts>, new: &FileFacts, keeps_death: bool) ->
             Judged::new(Method::Renamed, format!("the new inode was born {apart} before the old one lost its name"))
         }
         std::cmp::Ordering::Greater => {
-            Judged::new(Method::Recreated, format!("the new inode was born {apart} after the old one lost its name"))
+            // Not an error: some package managers always do it so, and for that long nobody could start it.
+            Judged::new(
+                Method::Recreated,
+                format!(
+                    "the path was absent for {apart}: the new inode was born that long after the old one lost its name"
+                ),
+            )
         }
         std::cmp::Ordering::Equal => Judged::new(
             Method::Unknown,

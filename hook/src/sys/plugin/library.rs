@@ -216,7 +216,7 @@ impl Heard {
             None => {}
         }
         match (function, code) {
-            (Function::Busy, 0..=reexec_plugin_abi::INTERRUPTED) | (_, reexec_plugin_abi::OK) => {}
+            (Function::Busy, 0..=reexec_plugin_abi::LOCKED) | (_, reexec_plugin_abi::OK) => {}
             (_, reexec_plugin_abi::PANICKED) => return Err(PluginError::Panicked { file, function, said }),
             (_, ..0) => return Err(PluginError::Failed { file, function, code, said }),
             (_, 1..) => {

@@ -219,6 +219,13 @@ pub enum Busy {
     Busy(Vec<String>),
     /// Nobody is at work, but a transaction was left half-way: by which packages that is known.
     Interrupted(Vec<String>),
+    /// A lock is there that is only a file: it counts as long as a process has it open for writing.
+    Locked {
+        /// The lock, below the root.
+        lock: PathBuf,
+        /// How it is known that a transaction was left half-way, if nobody has the lock open.
+        words: Vec<String>,
+    },
 }
 
 /// A function of a plugin.

@@ -346,9 +346,16 @@ pub(super) fn parse_answer(payload: &[u8], file: &Path) -> Result<Heard, Unheard
 
 /// What the plugin said about `busy`.
 pub(super) fn busy_of(heard: Heard) -> Busy {
-    match heard.busy {
-        Some(reexec_plugin_abi::BUSY) => Busy::Busy(heard.reading.messages),
-        Some(reexec_plugin_abi::INTERRUPTED) => Busy::Interrupted(heard.reading.messages),
+    let lock = heard.reading.claims.into_iter().find_map(|claim| match claim {
+        Claim::File { path, .. } => Some(path),
+        Claim::Tree { .. } => None,
+    });
+    match (heard.busy, lock) {
+        (Some(reexec_plugin_abi::BUSY), _) => Busy::Busy(heard.reading.messages),
+        (Some(reexec_plugin_abi::INTERRUPTED), _) => Busy::Interrupted(heard.reading.messages),
+        (Some(reexec_plugin_abi::LOCKED), Some(lock)) => Busy::Locked { lock, words: heard.reading.messages },
+        // A lock that is not named cannot be looked at; waiting is what does no harm.
+        (Some(reexec_plugin_abi::LOCKED), None) => Busy::Busy(heard.reading.messages),
         _ => Busy::Idle,
     }
 }

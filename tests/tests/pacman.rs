@@ -1,0 +1,421 @@
+//! Upgrades by the real pacman: it unlinks every file of a package and creates it anew, and the hook,
+//! the unit that acts and the report do there what they promise.
+
+use anyhow::{ensure, Context, Result};
+use reexec_tests::bed::Options;
+use reexec_tests::debian::library_bytes;
+use reexec_tests::machine::{figure, Machine, Report};
+use reexec_tests::needs_bed;
+use reexec_tests::pacman::{daemon, install, library, machine, pacman, Package, BASE, DAEMON, LIBRARY};
+use reexec_tests::run::{run, wait_until};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(30);
+/// What pacman may be slower with the hooks than without, on a machine that does other things too.
+const DELAY: Duration = Duration::from_millis(900);
+/// So much is written between the removal of a package's files and the creation of the last one that both
+/// are not in one tick of the clock, which would leave open how the file was replaced.
+const PADDING: usize = 24 << 20;
+const RESTART_PROBES: &str = "  - { name: probes, match: { path: '**/libprobe.so.1' }, action: restart }\n";
+
+/// A machine with the probe's library and daemon, and these units of it running.
+fn with_probes(name: &str, rules: &str, units: &[&str], options: Options) -> Result<Machine> {
+    let machine = machine(name, rules, options)?;
+    for version in 1..=3 {
+        padded(version)?.build(machine.dist())?;
+    }
+    daemon()?.build(machine.dist())?;
+    upgrade(&machine, &["libprobe-1.0-1", "probed-1.0-1"])?;
+    machine.applied()?;
+    for unit in units.iter().filter(|unit| **unit != "probed") {
+        let text = format!("[Service]\nType=exec\nExecStart={DAEMON}\n");
+        machine.bed.write_file(&format!("/etc/systemd/system/{unit}.service"), text.as_bytes())?;
+    }
+    machine.bed.shell(&format!("systemctl daemon-reload; systemctl start {}", units.join(" ")))?;
+    Ok(machine)
+}
+
+/// The library with a big file that is written before it.
+fn padded(version: u32) -> Result<Package> {
+    Ok(library(version)?.file("/usr/lib/libpadding", &vec![0; PADDING]))
+}
+
+/// Words as they are, however the lines are broken.
+fn unbroken(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What the doctor says.
+fn health(machine: &Machine) -> Result<String> {
+    Ok(unbroken(&machine.reexec(&["doctor"])?.text()))
+}
+
+/// `pacman -U` of packages of the test, which has to succeed; what was said.
+fn upgrade(machine: &Machine, packages: &[&str]) -> Result<String> {
+    let files: Vec<String> = packages.iter().map(|name| format!("/srv/dist/{name}-any.pkg.tar.zst")).collect();
+    let said = install(&machine.bed, &files.iter().map(String::as_str).collect::<Vec<_>>())?.success()?;
+    let text = format!("{}{}", said.text(), said.errors());
+    ensure!(!text.contains("error") && !text.contains("nothing will be restarted"), "{text}");
+    Ok(text)
+}
+
+/// How often a unit was started, and how often the unit that acts was.
+fn counts(machine: &Machine, unit: &str) -> Result<(usize, usize)> {
+    Ok((machine.starts(unit)?, machine.applies()?))
+}
+
+/// The one cause of a stale unit in a report: path, method, content and package.
+fn cause<'a>(report: &'a Report, owner: &str) -> Result<[&'a str; 4]> {
+    let causes = report.owner(owner)?["causes"].as_array().context("causes")?;
+    ensure!(causes.len() == 1, "{causes:#?}");
+    let word = |key: &str| causes[0][key].as_str().with_context(|| format!("{key}: {:#}", causes[0]));
+    Ok([word("path")?, word("method")?, word("content")?, word("package")?])
+}
+
+/// Old and new version of a package of the transaction.
+fn versions<'a>(report: &'a Report, name: &str) -> Result<(Option<&'a str>, Option<&'a str>)> {
+    let rows = report.0["transaction"]["packages"].as_array().context("packages")?;
+    let row = rows.iter().find(|row| row["name"] == name).with_context(|| format!("{rows:#?}"))?;
+    Ok((row["old"].as_str(), row["new"].as_str()))
+}
+
+#[test]
+fn up_down_again_and_away_each_transaction_is_one_apply_with_the_right_words() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("pacman", RESTART_PROBES, &["probed", "other"], Options::default())?;
+    let rules = RESTART_PROBES.replace("match: {", "match: { unit: probed.service,");
+    machine.policy(&rules)?;
+    let (bed, other) = (&machine.bed, machine.unit("other.service")?);
+
+    let mut before = counts(&machine, "probed.service")?;
+    for to in ["2.0-1", "1.0-1"] {
+        let said = upgrade(&machine, &[&format!("libprobe-{to}")])?;
+        ensure!(said.contains("reexec: 1 package with 2 files"), "{said}");
+        machine.applied()?;
+        let after = counts(&machine, "probed.service")?;
+        assert_eq!(after, (before.0 + 1, before.1 + 1), "{}", machine.journal()?);
+        before = after;
+        let last = machine.last()?;
+        assert_eq!(last.owner("probed.service")?["proof"], "fresh");
+        assert_eq!(cause(&last, "probed.service")?, [LIBRARY, "recreated", "differs", "libprobe"]);
+        let evidence = last.owner("probed.service")?["causes"][0]["evidence"].as_str().context("evidence")?;
+        ensure!(evidence.contains("the path was absent for"), "{evidence}");
+        assert_eq!(last.0["transaction"]["manager"], "pacman");
+        // From the first version since boot.
+        assert_eq!(versions(&last, "libprobe")?, (Some("1.0-1"), Some(to)));
+        assert_eq!(machine.unit("other.service")?, other, "it was to be reported only");
+        ensure!(!machine.maps_deleted("probed.service", "libprobe")?, "the old is mapped");
+    }
+    let report = machine.report()?;
+    assert_eq!((report.exit_code(), report.owners()), (0, vec![]), "other runs version 1, and that is back");
+
+    // The same version again, twice in one burst.
+    let runs = machine.runs()?;
+    upgrade(&machine, &["libprobe-1.0-1"])?;
+    upgrade(&machine, &["libprobe-1.0-1", "probed-1.0-1"])?;
+    machine.applied()?;
+    assert_eq!((machine.starts("probed.service")?, machine.runs()?), (before.0, runs), "{}", machine.journal()?);
+    let report = machine.report()?;
+    assert_eq!((report.exit_code(), report.owners()), (0, vec![]));
+    ensure!(report.0["summary"]["identical"].as_u64() >= Some(1), "{:#}", report.0["summary"]);
+
+    // From a repository, with everything that `-Syu` does.
+    let repository = "mkdir -p /srv/repo; cp /srv/dist/libprobe-3.0-1-any.pkg.tar.zst /srv/repo
+        cd /srv/repo; repo-add -q test.db.tar.zst *.pkg.tar.zst >&2
+        printf '[test]\\nServer = file:///srv/repo\\n' >>/etc/pacman.conf";
+    bed.shell(repository)?;
+    before = counts(&machine, "probed.service")?;
+    pacman(bed, &["-Syyu"])?.success()?;
+    machine.applied()?;
+    assert_eq!(counts(&machine, "probed.service")?, (before.0 + 1, before.1 + 1), "{}", machine.journal()?);
+    assert_eq!(versions(&machine.last()?, "libprobe")?.1, Some("3.0-1"));
+    assert_eq!(machine.report()?.owners(), ["other.service"]);
+
+    // Nobody asked for the daemon to be taken down with its library.
+    machine.policy("  []\n")?;
+    pacman(bed, &["-Rn", "probed", "libprobe"])?.success()?;
+    machine.applied()?;
+    let report = machine.report()?;
+    assert_eq!((report.exit_code(), report.owners()), (1, vec!["other.service", "probed.service"]));
+    let causes = report.causes_of("probed.service");
+    let mut paths: Vec<&str> = causes.iter().filter_map(|cause| cause["path"].as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, [DAEMON, LIBRARY], "{causes:#?}");
+    ensure!(causes.iter().all(|cause| cause["method"] == "removed" && cause["current"].is_null()), "{causes:#?}");
+    assert_eq!(versions(&report, "probed")?, (Some("1.0-1"), None));
+    hooks_cost_little(&machine)
+}
+
+/// The fastest of three transactions, with the hooks and without.
+fn hooks_cost_little(machine: &Machine) -> Result<()> {
+    let fastest = || -> Result<Duration> {
+        let mut fastest = Duration::MAX;
+        for _ in 0..3 {
+            let started = Instant::now();
+            upgrade(machine, &["libprobe-2.0-1"])?;
+            fastest = fastest.min(started.elapsed());
+        }
+        Ok(fastest)
+    };
+    let with = fastest()?;
+    machine.bed.shell("rm /usr/share/libalpm/hooks/*reexec*")?;
+    let without = fastest()?;
+    figure(&format!("pacman: {with:?} with the hooks, {without:?} without"));
+    ensure!(with.saturating_sub(without) < DELAY, "{with:?} with the hooks, {without:?} without");
+    Ok(())
+}
+
+#[test]
+fn moved_files_links_and_kept_configuration_are_told_apart() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("pacman-files", "  []\n", &["probed"], Options::default())?;
+    let bed = &machine.bed;
+    let stale = |method: &str, package: &str| -> Result<()> {
+        machine.applied()?;
+        let report = machine.report()?;
+        let state = machine.unit("probed.service")?;
+        assert_eq!((report.exit_code(), report.owners()), (1, vec!["probed.service"]), "{package} {method} {state:?}");
+        let cause = report.causes_of("probed.service")[0];
+        let words = [&cause["path"], &cause["method"], &cause["package"]];
+        // A file that is removed and created at once is so in one tick of the clock.
+        let tie =
+            method == "recreated" && cause["method"] == "unknown" && cause["evidence"].to_string().contains("tick");
+        ensure!(tie || words == [LIBRARY, method, package], "{cause:#}");
+        bed.shell("systemctl restart probed")?;
+        Ok(())
+    };
+
+    // The file goes over to another package, in one transaction.
+    Package::new("libprobe", "4.0-1").field("depend = libother").build(machine.dist())?;
+    let gains = Package::new("libother", "4.0-1").file(LIBRARY, &library_bytes(4)?);
+    gains.build(machine.dist())?;
+    upgrade(&machine, &["libprobe-4.0-1", "libother-4.0-1"])?;
+    stale("recreated", "libother")?;
+
+    // A link takes its place, and a file the link's. What is mapped then has another path.
+    let real = "/usr/lib/libprobe.so.1.5";
+    let linked = Package::new("libother", "5.0-1").file(real, &library_bytes(5)?).link(LIBRARY, "libprobe.so.1.5");
+    linked.build(machine.dist())?;
+    upgrade(&machine, &["libother-5.0-1"])?;
+    stale("recreated", "libother")?;
+    Package::new("libother", "6.0-1").file(LIBRARY, &library_bytes(6)?).build(machine.dist())?;
+    upgrade(&machine, &["libother-6.0-1"])?;
+    machine.applied()?;
+    let report = machine.report()?;
+    assert_eq!(report.owners(), ["probed.service"]);
+    let cause = report.causes_of("probed.service")[0];
+    assert_eq!([&cause["path"], &cause["method"]], [real, "removed"], "{cause:#}");
+    bed.shell("systemctl restart probed")?;
+
+    // A file of `backup` comes by rename; one that the admin changed stays, and the new one lies beside.
+    let kept = |version: u32| -> Result<PathBuf> {
+        let package = Package::new("libother", &format!("{version}.0-1")).field("backup = usr/lib/libprobe.so.1");
+        package.file(LIBRARY, &library_bytes(version)?).build(machine.dist())
+    };
+    for version in 7..=9 {
+        kept(version)?;
+    }
+    // Of a file that was none of `backup` before, pacman does not know what the package had in it.
+    let said = upgrade(&machine, &["libother-7.0-1"])?;
+    ensure!(said.contains("libprobe.so.1.pacnew"), "{said}");
+    machine.applied()?;
+    assert_eq!(machine.report()?.exit_code(), 0, "it was kept");
+    bed.shell(&format!("mv {LIBRARY}.pacnew {LIBRARY}; systemctl restart probed"))?;
+    upgrade(&machine, &["libother-8.0-1"])?;
+    stale("renamed", "libother")?;
+    bed.shell(&format!("cp {LIBRARY} /tmp/own; echo own >>/tmp/own; mv /tmp/own {LIBRARY}; systemctl restart probed"))?;
+    let runs = machine.runs()?;
+    let said = upgrade(&machine, &["libother-9.0-1"])?;
+    ensure!(said.contains("libprobe.so.1.pacnew"), "{said}");
+    machine.applied()?;
+    let report = machine.report()?;
+    assert_eq!((report.exit_code(), report.owners(), machine.runs()?), (0, vec![], runs), "{:#}", report.0);
+    Ok(())
+}
+
+/// A scriptlet that waits as long as `/run/slow` is there, and says so.
+const SLOW: &str = "pre_upgrade() { touch /run/reached; while [ -e /run/slow ]; do sleep 0.1; done; }\n";
+
+#[test]
+fn what_a_failed_or_killed_transaction_replaced_is_found_and_a_left_over_lock_blocks_nobody() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("pacman-fails", RESTART_PROBES, &["probed"], Options::default())?;
+    let bed = &machine.bed;
+    let restarted_once = |before: (usize, usize), new: &str| -> Result<()> {
+        machine.applied()?;
+        assert_eq!(counts(&machine, "probed.service")?, (before.0 + 1, before.1 + 1), "{}", machine.journal()?);
+        let last = machine.last()?;
+        assert_eq!(last.owner("probed.service")?["proof"], "fresh");
+        assert_eq!(cause(&last, "probed.service")?, [LIBRARY, "recreated", "differs", "libprobe"]);
+        assert_eq!(versions(&last, "libprobe")?.1, Some(new));
+        assert_eq!(machine.report()?.exit_code(), 0);
+        Ok(())
+    };
+
+    // A scriptlet that fails is pacman's affair, and the transaction goes on.
+    let failing = padded(2)?.scriptlet("post_upgrade() { exit 3; }\n");
+    failing.build(machine.dist())?;
+    let before = counts(&machine, "probed.service")?;
+    let said = install(bed, &["/srv/dist/libprobe-2.0-1-any.pkg.tar.zst"])?.success()?;
+    ensure!(said.errors().contains("failed to execute correctly"), "{said:?}");
+    restarted_once(before, "2.0-1")?;
+
+    // The second package does not fit on its file system: the first one is replaced, no hook is called.
+    bed.shell("mkdir -p /opt/small; mount -t tmpfs -o size=64k tmpfs /opt/small")?;
+    Package::new("zzz", "1.0-1").file("/opt/small/x", b"x").build(machine.dist())?;
+    Package::new("zzz", "2.0-1").file("/opt/small/x", &vec![b'x'; 1 << 20]).build(machine.dist())?;
+    upgrade(&machine, &["zzz-1.0-1"])?;
+    machine.applied()?;
+    let before = counts(&machine, "probed.service")?;
+    let both = ["/srv/dist/libprobe-3.0-1-any.pkg.tar.zst", "/srv/dist/zzz-2.0-1-any.pkg.tar.zst"];
+    let said = install(bed, &both)?;
+    assert_eq!(said.code(), Some(1), "{said:?}");
+    ensure!(!said.text().contains("Looking for who still runs"), "a hook was called: {said:?}");
+    restarted_once(before, "3.0-1")?;
+
+    // Killed between the first package and the second one.
+    Package::new("zzz", "3.0-1").scriptlet(SLOW).file("/opt/small/x", b"y").build(machine.dist())?;
+    let before = counts(&machine, "probed.service")?;
+    bed.shell("touch /run/slow")?;
+    let files = ["/srv/dist/libprobe-1.0-1-any.pkg.tar.zst", "/srv/dist/zzz-3.0-1-any.pkg.tar.zst"];
+    let _pacman = machine.start(&["pacman", "--noconfirm", "-U", files[0], files[1]])?;
+    wait_until("the first package is in place", SOON, || Ok(machine.outside("/run/reached").exists().then_some(())))?;
+    let said = health(&machine)?;
+    ensure!(said.contains("/var/lib/pacman/db.lck is held by pacman, process "), "{said}");
+    let early = machine.reexec(&["apply"])?;
+    assert_eq!(early.code(), Some(2), "{early:?}");
+    bed.shell("kill -9 $(pidof pacman); rm /run/slow")?;
+    restarted_once(before, "1.0-1")?;
+    let said = health(&machine)?;
+    let left = "a transaction was left half-way: /var/lib/pacman/db.lck was left over, no process has it open";
+    ensure!(said.contains(left), "{said}");
+    // Who may open it as a path only, or not at all, is no pacman.
+    let blocker = machine.start(&[
+        "python3",
+        "-c",
+        "import os,time; os.open('/var/lib/pacman/db.lck', os.O_PATH); time.sleep(900)",
+    ])?;
+    ensure!(health(&machine)?.contains(left), "{}", health(&machine)?);
+    drop(blocker);
+
+    // pacman itself refuses until an admin has removed it, and goes on then.
+    assert_eq!(install(bed, &files[..1])?.code(), Some(1));
+    bed.shell("rm /var/lib/pacman/db.lck")?;
+    let before = counts(&machine, "probed.service")?;
+    upgrade(&machine, &["libprobe-3.0-1", "zzz-3.0-1"])?;
+    restarted_once(before, "3.0-1")
+}
+
+/// Kills its process at the moment at which pacman creates the library anew: the old one is unlinked.
+const KILLED_AT_CREATION: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+static int opened(const char *symbol, const char *path, int flags, mode_t mode) {
+    int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, symbol);
+    if ((flags & O_EXCL) && strstr(path, "libprobe.so.1")) kill(getpid(), SIGKILL);
+    return real(path, flags, mode);
+}
+#define OPEN(name) int name(const char *path, int flags, ...) { \
+    va_list rest; va_start(rest, flags); mode_t mode = va_arg(rest, int); va_end(rest); return opened(#name, path, flags, mode); }
+OPEN(open)
+OPEN(open64)
+"#;
+
+#[test]
+fn a_unit_whose_files_a_killed_transaction_took_away_is_left_running() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = with_probes("pacman-killed", RESTART_PROBES, &["probed"], Options::default())?;
+    let bed = &machine.bed;
+    let source = machine.dist().join("killed.c");
+    fs::write(&source, KILLED_AT_CREATION)?;
+    let shared = machine.dist().join("killed.so");
+    run(Command::new("gcc").args(["-shared", "-fPIC", "-o"]).args([&shared, &source]), b"", SOON)?.success()?;
+    let (unit, before) = (machine.unit("probed.service")?, counts(&machine, "probed.service")?);
+    let command =
+        "LD_PRELOAD=/srv/dist/killed.so pacman --noconfirm -U /srv/dist/libprobe-2.0-1-any.pkg.tar.zst || true";
+    bed.shell(&format!("({command}) >&2; test -e /var/lib/pacman/db.lck; ! test -e {LIBRARY}"))?;
+
+    machine.applied()?;
+    assert_eq!(machine.unit("probed.service")?, unit, "it would not come up again");
+    assert_eq!(counts(&machine, "probed.service")?, (before.0, before.1 + 1), "{}", machine.journal()?);
+    let report = machine.report()?;
+    assert_eq!(report.owners(), ["probed.service"]);
+    let cause = report.causes_of("probed.service")[0];
+    assert_eq!([&cause["path"], &cause["method"]], [LIBRARY, "removed"], "{cause:#}");
+    let plan = unbroken(&machine.reexec(&["plan"])?.text());
+    let why = "is missing: pacman: /var/lib/pacman/db.lck was left over";
+    ensure!(plan.contains(why), "{plan}");
+    ensure!(unbroken(&machine.journal()?).contains(why), "{}", machine.journal()?);
+
+    // What pacman asks for then: the half-written entry goes away by hand.
+    bed.shell("rm /var/lib/pacman/db.lck")?;
+    let said = health(&machine)?;
+    ensure!(said.contains("not written to the end in pacman's database: libprobe"), "{said}");
+    bed.shell("rm -r /var/lib/pacman/local/libprobe-*")?;
+    let files = ["/srv/dist/libprobe-2.0-1-any.pkg.tar.zst", "--overwrite", "*"];
+    install(bed, &files)?.success()?;
+    machine.applied()?;
+    assert_eq!(machine.starts("probed.service")?, before.0 + 1, "{}", machine.journal()?);
+    assert_eq!(
+        (machine.last()?.owner("probed.service")?["proof"].as_str(), machine.report()?.exit_code()),
+        (Some("fresh"), 0)
+    );
+    Ok(())
+}
+
+#[test]
+fn another_root_is_none_of_its_business_and_hostile_input_ends_in_time() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = machine("pacman-input", "  []\n", Options::default())?;
+    let bed = &machine.bed;
+    // A root that is being filled, as by pacstrap: hooks run in it, with nothing of the machine around.
+    let package = "/srv/dist/reexec-0.1.0-1-x86_64.pkg.tar.zst";
+    let fill = format!(
+        "mkdir -p /srv/root/var/lib/pacman /srv/root/usr/lib /srv/root/usr/bin /srv/root/lib64
+         ln -s usr/lib usr/bin /srv/root; cp /bin/dash /srv/root/usr/bin/sh
+         for file in $(ldd /usr/bin/reexec /bin/dash | grep -o '/lib[^ ]*'); do cp --parents -Ln $file /srv/root/; done
+         pacman --noconfirm --root /srv/root --hookdir /usr/share/libalpm/hooks -U /srv/dist/debian-shim-1-1-any.pkg.tar.zst {package} >&2
+         pacman --noconfirm --root /srv/root --hookdir /usr/share/libalpm/hooks -U {package} 2>&1"
+    );
+    let said = bed.shell(&fill)?;
+    ensure!(said.contains("nothing to look at") && !said.contains("error"), "{said}");
+    assert_eq!(
+        bed.shell("find /srv/root/run -name '*.json' 2>/dev/null || true")?,
+        "",
+        "left in a root that does not run"
+    );
+    ensure!(machine.waiting().is_empty(), "taken for the machine's own");
+
+    let noise = "head -c 3000000 /dev/urandom >/run/noise; (yes usr/lib/x | head -c 30000000) >/run/many; \
+        printf 'usr/lib/a\\0b\\nusr/lib/last' >/run/nul";
+    bed.shell(noise)?;
+    let inputs =
+        ["/dev/zero", "<(yes usr/lib/x)", "<(exec sleep 300)", "/run/noise", "/run/many", "/run/nul", "/dev/null"];
+    let measure = |input: &str| {
+        format!(
+            "( SECONDS=0; reexec hook pacman --phase post < {input} >/run/said.$BASHPID 2>&1 & pid=$!; most=0
+             while peak=$(awk '/VmHWM/ {{ print $2 }}' /proc/$pid/status) && [ -n \"$peak\" ]; do most=$peak; sleep 0.05; done
+             status=0; wait $pid || status=$?; echo $status $SECONDS $((most / 1024)) ) &\n"
+        )
+    };
+    let said = bed.shell(&(inputs.map(measure).concat() + "wait"))?;
+    figure(&format!("hook pacman with hostile input, exit code, s and MiB: {}", said.replace('\n', ", ")));
+    assert_eq!(said.lines().count(), inputs.len(), "{said}");
+    for line in said.lines() {
+        let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        ensure!(numbers[0] == 0 && numbers[1] < 30 && numbers[2] < 300, "{said}");
+    }
+    let told = bed.shell("cat /run/said.*")?;
+    for words in ["not understood", "line too long", "did not end within", "longer than 16 MiB"] {
+        ensure!(told.contains(words), "no {words} in {told}");
+    }
+    Ok(())
+}
