@@ -100,7 +100,16 @@ pub fn parse_uid(status: &[u8]) -> Option<u32> {
 
 /// `SigCgt` of `/proc/PID/status`: the signals that the process has handlers for.
 pub fn parse_caught(status: &[u8]) -> Option<u64> {
-    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"SigCgt:"))?;
+    signal_set(status, b"SigCgt:")
+}
+
+/// `SigBlk` of `/proc/PID/status`: the signals that the process keeps for itself to fetch (signalfd(2)).
+pub fn parse_blocked(status: &[u8]) -> Option<u64> {
+    signal_set(status, b"SigBlk:")
+}
+
+fn signal_set(status: &[u8], field: &[u8]) -> Option<u64> {
+    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(field))?;
     u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
 }
 
@@ -169,6 +178,7 @@ mod tests {
     fn the_real_user_is_read_from_status() {
         assert_eq!(parse_uid(b"Name:\tx\nUid:\t1000\t0\t0\t0\n"), Some(1000));
         assert_eq!(parse_uid(b"Name:\tUid:\n"), None);
+        assert_eq!(parse_blocked(b"SigBlk:\t0400000000000000\n"), Some(1 << 58));
         assert_eq!(parse_caught(b"SigIgn:\t01\nSigCgt:\t0000000180004a02\n"), Some(0x1_8000_4a02));
     }
 }

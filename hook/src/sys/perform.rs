@@ -7,12 +7,13 @@ use super::program::{self, Invocation};
 use super::services;
 use super::signals::{self, Signals};
 use super::systemd::{self, Job, JobEnd, Systemd};
+use super::user::{self, Errand};
 use crate::model::note::Note;
 use crate::model::owner::Owner;
 use crate::model::plan::Outcome;
 use crate::model::process::ProcessKey;
 use crate::model::unit::{UnitName, Units};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -144,6 +145,17 @@ fn reexecute(name: &str) -> Result<()> {
     let systemd = Systemd::connect()?;
     match name {
         "init" => systemd.reexecute(),
-        user_manager => systemd.reexecute_user_manager(user_manager),
+        user_manager => reexecute_user_manager(&systemd, user_manager),
     }
+}
+
+/// By signal where the manager knows it, else over the user's own bus.
+fn reexecute_user_manager(systemd: &Systemd, unit: &str) -> Result<()> {
+    if systemd.signal_user_manager(unit)? {
+        return Ok(());
+    }
+    let uid =
+        unit.strip_prefix("user@").and_then(|rest| rest.strip_suffix(".service")).and_then(|uid| uid.parse().ok());
+    let uid = uid.with_context(|| format!("{unit} is no user's manager"))?;
+    user::send(uid, &Errand::Reexecute, Duration::ZERO).map(drop)
 }

@@ -4,7 +4,7 @@ use super::files::{self, look_in, Root};
 use super::raw;
 use crate::model::file::{FileId, Look};
 use crate::model::image::{parse_image, parse_terminal, Image};
-use crate::model::process::{decimal, parse_caught, parse_start, parse_stat, parse_uid, Gap, Stat};
+use crate::model::process::{decimal, parse_blocked, parse_caught, parse_start, parse_stat, parse_uid, Gap, Stat};
 use anyhow::{Context, Result};
 use procfs::process::Process;
 use procfs::ProcError;
@@ -222,6 +222,11 @@ impl ProcessHandle {
     /// The signals that it has handlers for, one bit each.
     pub fn caught_signals(&self) -> Option<u64> {
         parse_caught(&self.read("status", MOST_SMALL).ok()?)
+    }
+
+    /// The signals that it blocks: a process that reads them from a descriptor does.
+    pub fn blocked_signals(&self) -> Option<u64> {
+        parse_blocked(&self.read("status", MOST_SMALL).ok()?)
     }
 
     /// Real user id.

@@ -9,6 +9,7 @@ mod machine;
 
 pub use machine::wake_at;
 
+use super::procs;
 use crate::model::plan::Outcome;
 use anyhow::{anyhow, Context, Result};
 use serde::{Deserialize, Serialize};
@@ -228,16 +229,27 @@ impl Systemd {
 
     /// Asks PID 1 to execute itself again and waits until it answers again.
     pub fn reexecute(self) -> Result<()> {
-        // The manager goes away before it answers: that is no failure, and no reason to ask again.
-        let _ = self.connection.call_method(Some(SERVICE), MANAGER_PATH, Some(MANAGER), "Reexecute", &());
+        self.ask_to_reexecute();
         std::thread::sleep(RETRY);
         Systemd::connect()?.manager("GetDefaultTarget", &()).map(drop).context("systemd after its re-execution")
     }
 
-    /// Asks a user's manager to execute itself again, by the signal that it documents.
-    pub fn reexecute_user_manager(&self, unit: &str) -> Result<()> {
+    /// Asks the manager at the other end to execute itself again, and waits for nothing.
+    pub fn ask_to_reexecute(&self) {
+        // It goes away before it answers: that is no failure, and no reason to ask again.
+        let _ = self.connection.call_method(Some(SERVICE), MANAGER_PATH, Some(MANAGER), "Reexecute", &());
+    }
+
+    /// Asks a user's manager to execute itself again, by the signal that it documents; `false` where
+    /// that manager does not wait for it (before systemd 250), and would be ended by it.
+    pub fn signal_user_manager(&self, unit: &str) -> Result<bool> {
+        let main = i32::try_from(self.unit(unit)?.main_pid).unwrap_or(0);
+        let process = procs::open(Path::new("/proc"), main).map_err(|gap| anyhow!("{unit}: {gap}"))?;
+        if process.blocked_signals().is_none_or(|blocked| blocked & (1 << (SIGNAL_REEXECUTE - 1)) == 0) {
+            return Ok(false);
+        }
         self.manager("KillUnit", &(unit, "main", SIGNAL_REEXECUTE))
-            .map(drop)
+            .map(|_| true)
             .map_err(|error| anyhow!("{}", words_of(&error)))
     }
 

@@ -29,6 +29,8 @@ pub enum Errand {
         /// Of the whole.
         deadline: Duration,
     },
+    /// The user's manager executes itself again.
+    Reexecute,
     /// A note on the desktop.
     Note {
         /// In some words.
@@ -47,6 +49,8 @@ pub enum Reply {
     Jobs(Vec<JobEnd>),
     /// The note was taken.
     Noted,
+    /// The manager was asked.
+    Asked,
     /// It could not be done.
     Failed(String),
 }
@@ -104,6 +108,10 @@ pub fn run(uid: Option<&str>, input: &[u8]) -> String {
                 Reply::Facts(names.into_iter().filter_map(facts).collect())
             }
             Errand::Jobs { job, units, deadline } => Reply::Jobs(systemd.run_jobs(job, &units, deadline)?),
+            Errand::Reexecute => {
+                systemd.ask_to_reexecute();
+                Reply::Asked
+            }
             Errand::Note { title, text } => systemd.show_note(&title, &text).map(|()| Reply::Noted)?,
         })
     };
