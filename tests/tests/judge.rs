@@ -127,6 +127,7 @@ fn up(shop: &Shop, top: &Scratch, rights: Rights) -> Result<States> {
     let fits = |truth: &&Truth| match truth.needs {
         Needs::Nothing => true,
         Needs::Root => rights == Rights::Root,
+        Needs::Alone => false,
         Needs::Program(path) => Path::new(path).exists(),
     };
     let only = std::env::var("STATES").unwrap_or_default();
@@ -200,5 +201,23 @@ fn the_exit_code_of_each_state_is_that_of_its_verdict() -> Result<()> {
         let output = states.ask(Rights::Root, &["explain", &pid])?;
         assert_eq!(output.code(), Some(code), "{name}: {}", output.text());
     }
+    Ok(())
+}
+
+#[test]
+fn a_file_system_that_does_not_answer_is_a_gap_and_ends_no_look() -> Result<()> {
+    if !is_root() || !Path::new("/dev/fuse").exists() {
+        skip!("needs root and /dev/fuse");
+    }
+    let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge-silent")?);
+    let states = States::put_up(&shop, top.path(), &["server-gone", "library-renamed", "untouched"], Rights::Root)?;
+    let report = states.report(Rights::Root, &["--all"])?;
+    compare(&states, &report, true, true)?;
+    let gone = &states.held["server-gone"];
+    let why = report.rows[&gone.1.pid()]["gap"].as_str().unwrap_or_default();
+    ensure!(why.contains("does not answer"), "{why}");
+    let gaps = report.whole["gaps"].as_array().cloned().unwrap_or_default();
+    let mount = format!("file system at {}", gone.0.join("d").display());
+    ensure!(gaps.iter().any(|gap| gap["what"] == mount.as_str()), "{gaps:?}");
     Ok(())
 }

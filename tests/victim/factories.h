@@ -167,6 +167,8 @@ static const struct {
     {"container-own-replaced", "a container, its own library replaced", CONTAINER "rename /new /lib/lib.so"},
     {"container-host-bound", "a host folder in a container, replaced on the host side", ROOT "mkdir @/host copy %/lib1 @/host/lib.so copy %/lib2 @/host/new mkdir @/root/host wait 40 start new-mounts new-pids bind @/host @/root/host pivot @/root exec /prog map-code /host/lib.so wait 40 rename /host/new /host/lib.so"},
 
+    {"server-gone", "a file system whose server is gone is mounted over its folder", "mkdir @/d copy %/lib1 @/d/lib.so wait 40 start new-mounts load @/d/lib.so wait 40 hang @/d"},
+
     /* scripts */
     {"script-python", "python3 FILE, replaced", "write " READY_PY " @/s.py wait 40 start spawn /usr/bin/python3 @/s.py . wait 40 write #\\snew\\n" READY_PY " @/new rename @/new @/s.py claim @/s.py"},
     {"script-untouched", "python3 FILE, claimed and not replaced", "write " READY_PY " @/s.py wait 40 start spawn /usr/bin/python3 @/s.py . claim @/s.py"},

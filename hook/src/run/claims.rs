@@ -39,8 +39,9 @@ pub fn from_file(path: &Path) -> Result<Vec<Claim>> {
     Ok(claims)
 }
 
-/// Looks at every claimed path below `root`. `earlier` claims come from transactions since boot.
-pub fn index(claims: &[Claim], earlier: &[Claim], root: &Path) -> Result<ClaimIndex> {
+/// Looks at every claimed path below `root`. `earlier` claims come from transactions since boot; what
+/// lies below a `silent` mount is not looked at.
+pub fn index(claims: &[Claim], earlier: &[Claim], root: &Path, silent: &[PathBuf]) -> Result<ClaimIndex> {
     let host = Root::Own;
     let below = |path: &Path| match root == Path::new("/") {
         true => path.to_owned(),
@@ -53,6 +54,11 @@ pub fn index(claims: &[Claim], earlier: &[Claim], root: &Path) -> Result<ClaimIn
         match claim {
             Claim::File { path, package } => {
                 let typed = below(path);
+                if silent.iter().any(|mount| typed.starts_with(mount)) {
+                    let now = Look::Hidden("its file system does not answer".to_owned());
+                    index.add_file(typed, ClaimedFile { package: package.clone(), now, link_changed: None, earlier });
+                    continue;
+                }
                 let (Some(folder), Some(name)) = (typed.parent(), typed.file_name()) else { continue };
                 let (real, link_changed) = folders.entry(folder.to_owned()).or_insert_with(|| {
                     let real = host.resolve(folder);

@@ -9,6 +9,7 @@ use crate::sys::files::{Links, Root};
 use crate::sys::spaces::Spaces;
 use crate::sys::systemd::{self, Systemd};
 use crate::sys::{host, input, procs};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const WIRING: &str = "usr/lib/reexec/wiring.d";
@@ -122,7 +123,7 @@ fn kernel(desk: &Desk<'_>) -> Check {
 }
 
 fn host_space(desk: &Desk<'_>) -> Check {
-    let spaces = Spaces::of_host(&desk.common.proc);
+    let spaces = Spaces::of_host(&desk.common.proc, &BTreeSet::new());
     match (spaces.root(Space::HOST).is_some(), host::in_chroot(&desk.common.proc)) {
         (true, false) => Check::good("files", "the root of PID 1 is within reach"),
         (true, true) => Check::bad(

@@ -7,18 +7,21 @@ use crate::model::owner::OwnerKind;
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow};
 use crate::model::starts::StartsOf;
+use crate::model::text::escape_path;
 use crate::model::verdict::{CauseKind, Content, Method, Verdict};
-use crate::run::scan::{scan, Extent, Question, Seen};
-use crate::run::{claims, closer, packages, traces};
+use crate::run::scan::{Extent, Hung, Question, Seen};
+use crate::run::{claims, closer, packages, patience, traces};
 use crate::sys::{clock, host, inits, progress, systemd};
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What was seen, and what is said of each process.
 #[derive(Debug)]
 pub struct Looked {
+    /// What did not answer.
+    pub hung: Arc<Hung>,
     /// When the look began, in nanoseconds since 1970.
     pub started: i128,
     /// Files and processes.
@@ -47,12 +50,14 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
     let _line = progress::show("looking at all processes");
     let started = clock::now();
     let common = desk.common;
-    let mut index = claims::index(&known.now, &known.earlier, &common.root)?;
+    let (now, earlier, root) = (known.now.clone(), known.earlier.clone(), common.root.clone());
+    let look = move |silent: &[PathBuf]| claims::index(&now, &earlier, &root, silent);
+    let (mut index, hung) = patience::without_silent_mounts(&common.proc, look)?;
     index.add_before(&known.snapshots, &known.packages);
     let index = Arc::new(index);
     let starts_of = starts_of(desk);
     let starts = Arc::new(starts_of.as_ref().map(|of| desk.store.starts(of)).unwrap_or_default());
-    let mut seen = scan(&Question {
+    let (mut seen, hung) = patience::scan(&Question {
         proc: common.proc.clone(),
         extent,
         claims: Arc::clone(&index),
@@ -60,6 +65,7 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
         threads: common.threads,
         starts: Arc::clone(&starts),
         uid: host::uid(),
+        hung: Arc::new(hung),
     })?;
     if let (Some(of), WORTH_KEEPING..) = (&starts_of, seen.started.len()) {
         // Without it the next look only takes longer.
@@ -72,7 +78,7 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
         seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
     closer::look(&seen, &mut verdicts, extent, &index, &common.proc);
     name_services(&mut verdicts, common);
-    Ok(Looked { started, seen, verdicts, extent, faults, claimed: index.len() })
+    Ok(Looked { hung, started, seen, verdicts, extent, faults, claimed: index.len() })
 }
 
 /// So many start times cost as much to read as the file costs to write.
@@ -104,6 +110,11 @@ impl Looked {
     pub fn report(self, desk: &Desk<'_>, known: &Known) -> Report {
         let mut report = assemble(&self.seen, self.verdicts, self.extent, self.started);
         let gap = |what: &str, why: &String| GapRow { what: what.to_owned(), why: why.clone() };
+        let silent = self.hung.devices.values();
+        report.gaps.extend(silent.map(|mount| GapRow {
+            what: format!("file system at {}", escape_path(mount)),
+            why: "it does not answer; what lies on it was not looked at".to_owned(),
+        }));
         report.gaps.extend(self.faults.iter().map(|why| gap("package database", why)));
         report.gaps.extend(known.gaps.iter().map(|why| gap("trigger", why)));
         let told = !known.packages.is_empty() || !known.managers.is_empty();

@@ -16,6 +16,7 @@ pub mod look;
 pub mod modules;
 pub mod names;
 pub mod packages;
+pub mod patience;
 pub mod policy;
 pub mod protect;
 pub mod report;

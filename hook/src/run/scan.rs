@@ -5,6 +5,7 @@ use super::sights::Sights;
 use crate::cli::MappingSource;
 use crate::model::judge::{Candidate, ClaimIndex, FileView};
 use crate::model::mapping::Wanted;
+use crate::model::process::Gap;
 use crate::model::starts::Starts;
 use crate::sys::clock;
 use crate::sys::mappings::{self, Source};
@@ -12,11 +13,10 @@ use crate::sys::procs::Procs;
 use crate::sys::spaces::Spaces;
 use crate::sys::users::Users;
 use anyhow::{bail, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
 /// Which processes are told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,17 @@ pub struct Question {
     pub starts: Arc<Starts>,
     /// Our own user id: who is not root can only look at his own processes.
     pub uid: u32,
+    /// What did not answer when it was tried.
+    pub hung: Arc<Hung>,
+}
+
+/// What does not answer, and is not asked again.
+#[derive(Debug, Clone, Default)]
+pub struct Hung {
+    /// Processes at which a look did not end.
+    pub pids: BTreeSet<i32>,
+    /// Devices of file systems that do not answer, and where one of their mounts is.
+    pub devices: BTreeMap<u64, PathBuf>,
 }
 
 /// What was seen.
@@ -63,8 +74,6 @@ pub struct Seen {
     pub pids: Vec<i32>,
 }
 
-/// Five thousand processes take half a second. A file system whose server is gone takes for ever.
-const DEADLINE: Duration = Duration::from_secs(45);
 /// Below so many processes a second thread costs more time than it saves.
 const WORTH_THREADS: usize = 500;
 /// More of them wait for each other in the kernel.
@@ -96,31 +105,15 @@ pub struct Progress {
     pids: [AtomicI32; MOST_THREADS],
     /// By the one for which the others may wait.
     pub closely: AtomicI32,
+    /// How many were looked at.
+    pub looked: AtomicUsize,
 }
 
 impl Progress {
-    fn pid(&self) -> i32 {
+    /// Who is looked at, or the one for whom all wait; 0 for nobody.
+    pub fn pid(&self) -> i32 {
         let at = |pid: &AtomicI32| Some(pid.load(Ordering::Relaxed)).filter(|&pid| pid != 0);
         at(&self.closely).or_else(|| self.pids.iter().find_map(at)).unwrap_or(0)
-    }
-}
-
-/// Looks at all processes, within a deadline.
-pub fn scan(question: &Question) -> Result<Seen> {
-    let (send, receive) = mpsc::channel();
-    let progress = Arc::new(Progress::default());
-    let (question, seen_by_scan) = (question.clone(), Arc::clone(&progress));
-    // What is stuck in the kernel cannot be ended, only left behind; it ends with this program.
-    std::thread::Builder::new()
-        .name("scan".to_owned())
-        .spawn(move || drop(send.send(scan_all(&question, &seen_by_scan))))?;
-    match receive.recv_timeout(DEADLINE) {
-        Ok(seen) => seen,
-        Err(RecvTimeoutError::Timeout) => {
-            let pid = progress.pid();
-            bail!("looking at process {pid} did not end within {} s: a file that it maps may lie on a file system that hangs", DEADLINE.as_secs())
-        }
-        Err(RecvTimeoutError::Disconnected) => bail!("the scan failed inside"),
     }
 }
 
@@ -149,11 +142,14 @@ fn threads(question: &Question, processes: usize) -> usize {
     question.threads.unwrap_or_else(by_number).clamp(1, MOST_THREADS)
 }
 
-fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
+/// Looks at all processes but those that are known to hang.
+pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
     let procs = Procs::at(&question.proc)?;
     let pids = procs.pids()?;
     let source = source(question, &procs);
-    let sights = Sights::new(Spaces::of_host(&question.proc), clock::boot(), Arc::clone(&question.claims));
+    let silent = question.hung.devices.keys().copied().collect();
+    let spaces = Spaces::of_host(&question.proc, &silent);
+    let sights = Sights::new(spaces, clock::boot(), Arc::clone(&question.claims));
     let (sights, wanted, users) = (RwLock::new(sights), wanted(question), OnceLock::new());
     let hall = Hall { question, procs, source, wanted, sights, users };
     let next = AtomicUsize::new(0);
@@ -162,7 +158,11 @@ fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
         while let Some(share) = pids.get(next.fetch_add(SHARE, Ordering::Relaxed)..) {
             for &pid in &share[..share.len().min(SHARE)] {
                 at.store(pid, Ordering::Relaxed);
-                scanner.look(pid);
+                match question.hung.pids.contains(&pid) {
+                    true => scanner.note_gap(pid, Gap::TimedOut),
+                    false => scanner.look(pid),
+                }
+                progress.looked.fetch_add(1, Ordering::Relaxed);
             }
         }
         at.store(0, Ordering::Relaxed);

@@ -107,7 +107,8 @@ impl<'a> Scanner<'a> {
         ticks.is_some_and(is_later)
     }
 
-    fn note_gap(&mut self, pid: i32, gap: Gap) {
+    /// A process that may not or cannot be looked at.
+    pub fn note_gap(&mut self, pid: i32, gap: Gap) {
         if gap == Gap::Vanished {
             return;
         }

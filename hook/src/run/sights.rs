@@ -152,6 +152,9 @@ impl Sights {
         }
         let root = self.spaces.root(space);
         let look = |path: &Path| {
+            if self.spaces.is_silent(space, path) {
+                return Look::Hidden("the file system at its path does not answer".to_owned());
+            }
             root.map_or(Look::Hidden("its mount namespace cannot be reached".to_owned()), |root| {
                 root.look(path, Links::Follow)
             })
@@ -177,7 +180,8 @@ impl Sights {
         let bound = names.iter().any(bound);
         let mut sighting =
             Sighting { space, name, printed, mapped, mounted, keeps_death, bound, names, on_host, in_scratch_folder };
-        sighting.on_host = sighting.on_host || self.is_hosts(&sighting);
+        let silent = self.spaces.is_silent(space, sighting.path());
+        sighting.on_host = sighting.on_host || (!silent && self.is_hosts(&sighting));
         if let (None, Some(root)) = (proven, root) {
             self.look_around(&mut sighting, root);
         }

@@ -7,6 +7,8 @@ pub enum Needs {
     Nothing,
     /// The victim must be root.
     Root,
+    /// Root, and to be alone: whoever looks has to wait for it.
+    Alone,
     /// This program.
     Program(&'static str),
 }
@@ -217,6 +219,7 @@ pub const TRUTHS: &[Truth] = &[
     Truth { state: "container-untouched", needs: Needs::Root, processes: &[FRESH] },
     Truth { state: "container-own-replaced", needs: Needs::Root, processes: &[stale(&[library("/lib/lib.so|root/lib/lib.so", &["renamed"])])] },
     Truth { state: "container-host-bound", needs: Needs::Root, processes: &[stale(&[library("/host/lib.so|host/lib.so", &["renamed"])])] },
+    Truth { state: "server-gone", needs: Needs::Alone, processes: &[either(&["unknown"], &[])] },
     Truth { state: "script-python", needs: Needs::Program("/usr/bin/python3"), processes: &[FRESH, stale(&[script("s.py", REPLACED)])] },
     Truth { state: "script-untouched", needs: Needs::Program("/usr/bin/python3"), processes: &[FRESH, FRESH] },
     Truth { state: "script-not-claimed", needs: Needs::Program("/usr/bin/python3"), processes: &[FRESH, either(&["fresh", "stale", "unknown"], &[script("s.py", REPLACED)])] },
