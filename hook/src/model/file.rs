@@ -54,6 +54,23 @@ pub struct FileFacts {
     pub mode: u16,
 }
 
+impl FileFacts {
+    /// How much later than it says a moment of this inode may have been: file systems that keep no birth
+    /// times (ext4 with 128-byte inodes) keep whole seconds only.
+    pub fn slack(&self) -> Stamp {
+        const SECOND: Stamp = 1_000_000_000;
+        match self.born {
+            None if self.changed % SECOND == 0 => SECOND,
+            None | Some(_) => 0,
+        }
+    }
+
+    /// The latest moment at which it was written to or changed.
+    pub fn last_change(&self) -> Stamp {
+        self.modified.max(self.changed) + self.slack()
+    }
+}
+
 /// The result of looking at a path or at a mapped inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {

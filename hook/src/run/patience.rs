@@ -9,7 +9,7 @@ use super::scan::{scan_all, Hung, Progress, Question, Seen};
 use crate::sys::files::{Links, Root};
 use crate::sys::procs;
 use crate::sys::spaces::mounts;
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -125,7 +125,8 @@ pub fn without_silent_mounts<T: Send + 'static>(
             Err(RecvTimeoutError::Timeout) => {}
         }
         hung.devices = silent_devices(proc, std::process::id() as i32, &hung);
-        if let (true, Ok(done)) = (hung.devices.is_empty(), receive.recv_timeout(DEADLINE)) {
+        if hung.devices.is_empty() {
+            let done = receive.recv_timeout(DEADLINE).context("looking at what is claimed did not end")?;
             return done.map(|done| (done, hung));
         }
     }

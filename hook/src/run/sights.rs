@@ -90,7 +90,7 @@ impl Sights {
         }
         let new = match &view.standing {
             Standing::Live(facts) => {
-                let since = facts.modified.max(facts.changed);
+                let since = facts.last_change();
                 let claimed = view.claimed == Claimed::File;
                 Plain {
                     executed_since: view.examined.then_some(since),

@@ -300,7 +300,21 @@ fn elsewhere(usage: &Use, file: &FileView, started: Option<Stamp>) -> Option<Eff
 /// The path names the mapped inode: either all is well, or it was written to, or moved aside.
 fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) -> Effect {
     let started = candidate.started;
+    let undated =
+        "keeps whole seconds only: whether it was replaced before or after the process started cannot be told";
     if let (Some(aside), Some(started)) = (&file.aside, started) {
+        let since = aside.since + aside.current.slack();
+        if since > started + START_TICK
+            && aside.since <= started
+            && usage.kind() != CauseKind::Data
+            && is_meant(usage, aside)
+        {
+            return if file.content == Content::Same {
+                Effect::Identical
+            } else {
+                doubt(file, &format!("was moved, and its file system {undated}"))
+            };
+        }
         if aside.since > started + START_TICK && usage.kind() != CauseKind::Data && is_meant(usage, aside) {
             let evidence = aside.clue.words().to_owned();
             return match file.content {
@@ -334,7 +348,11 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
     let Some(started) = started.map(|started| started + START_TICK) else { return Effect::None };
     let (modified, changed) = (facts.modified > started, facts.changed > started);
     if !modified && !changed {
-        return Effect::None;
+        let undatable = file.claimed == Claimed::File && facts.modified + facts.slack() > started;
+        return match undatable && file.as_packaged != Some(true) {
+            true => doubt(file, &format!("is claimed, and its file system {undated}")),
+            false => Effect::None,
+        };
     }
     // A file that is younger than the process was mapped when it was there: its first writing is
     // its birth, not an overwriting.
@@ -362,7 +380,7 @@ pub fn in_question(usage: &Use, file: &FileView, started: Option<Stamp>) -> bool
         Standing::NoFile => false,
         Standing::Hidden(_) | Standing::Gone | Standing::Covered | Standing::Replaced { .. } => true,
         Standing::Live(facts) => {
-            let young = |started: Stamp| facts.modified > started || facts.changed > started;
+            let young = |started: Stamp| facts.last_change() > started;
             let code = usage.execute || usage.is_program;
             file.aside.is_some()
                 || (code && file.sighting.bound && facts.links == 0)
