@@ -131,7 +131,8 @@ impl<'a> Scanner<'a> {
         self.progress.closely.store(process.pid, Ordering::Relaxed);
         let (space, program) = (sights.spaces.of(namespace, reader), reader.look_at_exe());
         let gap = self.mappings.fault().cloned();
-        let mut subject = Subject { reader, maps, space, program, uses: Vec::new() };
+        let started = hall.procs.start_ticks(process.pid).map(|ticks| clock::of_ticks(self.boot, ticks));
+        let mut subject = Subject { reader, maps, space, program, started, uses: Vec::new() };
         subject.add_all(sights, &mut self.mappings, |_| true);
         if let (Wanted::Code, Some(ino)) = (hall.wanted, subject.unmet_program()) {
             // Its code was mapped away, for huge pages say; its data is still there.
@@ -209,6 +210,7 @@ struct Subject<'a> {
     maps: &'a File,
     space: Space,
     program: Look,
+    started: Option<Stamp>,
     uses: Vec<Use>,
 }
 
@@ -219,7 +221,7 @@ impl Subject<'_> {
             if !is_meant(&mapping) {
                 continue;
             }
-            let nameless = || sights.nameless(self.space, mapping.id);
+            let nameless = || sights.nameless(self.space, mapping.id, self.started);
             let file = if deleted { None } else { nameless() }.unwrap_or_else(|| {
                 let named = mappings.named(self.maps, row);
                 sights.file_of(self.reader, self.space, &named, &self.program)

@@ -85,7 +85,7 @@ impl Sights {
         let key = (view.sighting.space, view.sighting.printed);
         let asks_more =
             view.aside.is_some() || view.upper_build_id.is_some() || script::is_interpreter(view.sighting.path());
-        if asks_more || self.nameless(key.0, key.1) != Some(usage.file) {
+        if asks_more || self.nameless(key.0, key.1, Some(Stamp::MAX)) != Some(usage.file) {
             return;
         }
         let new = match &view.standing {
@@ -111,11 +111,12 @@ impl Sights {
         known.is_program |= new.is_program;
     }
 
-    /// The index of a mapped file whose name need not be asked for: it was met, and has no other name.
-    pub fn nameless(&self, space: Space, id: FileId) -> Option<u32> {
+    /// The index of a mapped file whose name need not be asked for: it was met, and has had no other name
+    /// since the process started, which may have mapped it by a name that it lost.
+    pub fn nameless(&self, space: Space, id: FileId, started: Option<Stamp>) -> Option<u32> {
         let [index] = self.known.get(&(space, id))?.as_slice() else { return None };
         let single = match &self.files[*index as usize].standing {
-            Standing::Live(facts) => facts.links == 1,
+            Standing::Live(facts) => facts.links == 1 && started.is_some_and(|started| started >= facts.changed),
             Standing::NoFile => true,
             Standing::Replaced { .. } | Standing::Gone | Standing::Covered | Standing::Hidden(_) => false,
         };
@@ -139,7 +140,12 @@ impl Sights {
         view.claimed = self.claims.claimed(path, now);
         let index = self.files.len() as u32;
         self.files.push(view);
-        self.known.entry((space, mapping.id)).or_default().push(index);
+        let names = self.known.entry((space, mapping.id)).or_default();
+        names.push(index);
+        if names.len() > 1 {
+            // Its number alone does not tell any more by which name it is mapped.
+            self.plain.remove(&(space, mapping.id));
+        }
         index
     }
 

@@ -243,7 +243,8 @@ fn gone(usage: &Use, file: &FileView, started: Option<Stamp>) -> Effect {
     // Without a package or a claim the facts say whether the process's own maker took it away.
     // A worker has its maker's scratch files from before it was forked.
     let started = started.map(|started| file.first_user.map_or(started, |first| first.min(started)));
-    let born_after = |mapped: &FileFacts| Some(mapped.born? >= started?);
+    // Files are dated by a clock that may be a tick late.
+    let born_after = |mapped: &FileFacts| Some(mapped.born? + START_TICK >= started?);
     let own = file.sighting.mapped.found().and_then(born_after).unwrap_or(false);
     let anybodys = file.sighting.in_scratch_folder;
     // A file that never had a name is printed as `#` and its inode number (open(2), O_TMPFILE).
@@ -297,34 +298,32 @@ fn elsewhere(usage: &Use, file: &FileView, started: Option<Stamp>) -> Option<Eff
     })
 }
 
+const UNDATED: &str =
+    "keeps whole seconds only: whether it was replaced before or after the process started cannot be told";
+
+/// Another file took its place, though it still has a name.
+fn moved_aside(usage: &Use, file: &FileView, started: Option<Stamp>) -> Option<Effect> {
+    let (aside, started) = (file.aside.as_ref()?, started?);
+    let since = aside.since + aside.current.slack();
+    if since <= started + START_TICK || usage.kind() == CauseKind::Data || !is_meant(usage, aside) {
+        return None;
+    }
+    Some(match file.content {
+        Content::Same => Effect::Identical,
+        _ if aside.since <= started + START_TICK => doubt(file, &format!("was moved, and its file system {UNDATED}")),
+        // How a file that keeps its inode lost its place is not for the times to tell.
+        Content::Differs | Content::Unknown => {
+            let evidence = aside.clue.words().to_owned();
+            cause(usage, file, &aside.path, Method::Unknown, Some(&aside.current), evidence)
+        }
+    })
+}
+
 /// The path names the mapped inode: either all is well, or it was written to, or moved aside.
 fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) -> Effect {
     let started = candidate.started;
-    let undated =
-        "keeps whole seconds only: whether it was replaced before or after the process started cannot be told";
-    if let (Some(aside), Some(started)) = (&file.aside, started) {
-        let since = aside.since + aside.current.slack();
-        if since > started + START_TICK
-            && aside.since <= started
-            && usage.kind() != CauseKind::Data
-            && is_meant(usage, aside)
-        {
-            return if file.content == Content::Same {
-                Effect::Identical
-            } else {
-                doubt(file, &format!("was moved, and its file system {undated}"))
-            };
-        }
-        if aside.since > started + START_TICK && usage.kind() != CauseKind::Data && is_meant(usage, aside) {
-            let evidence = aside.clue.words().to_owned();
-            return match file.content {
-                Content::Same => Effect::Identical,
-                // How a file that keeps its inode lost its place is not for the times to tell.
-                Content::Differs | Content::Unknown => {
-                    cause(usage, file, &aside.path, Method::Unknown, Some(&aside.current), evidence)
-                }
-            };
-        }
+    if let Some(effect) = moved_aside(usage, file, started) {
+        return effect;
     }
     if let Some(effect) = elsewhere(usage, file, started) {
         return effect;
@@ -350,7 +349,7 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
     if !modified && !changed {
         let undatable = file.claimed == Claimed::File && facts.modified + facts.slack() > started;
         return match undatable && file.as_packaged != Some(true) {
-            true => doubt(file, &format!("is claimed, and its file system {undated}")),
+            true => doubt(file, &format!("is claimed, and its file system {UNDATED}")),
             false => Effect::None,
         };
     }
