@@ -5,14 +5,14 @@ use crate::cli::{Common, Format};
 use crate::render::history::{list, one};
 use crate::render::text::Style;
 use crate::sys::state::Store;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{json, Value};
 
 /// What has happened. As JSON the last one is the report just as it was printed then.
 pub fn history(store: &Store, last: bool, number: usize, common: &Common, style: &Style) -> Result<Answer> {
     if last {
         let text = match common.format {
-            Format::Json => format!("{}\n", store.last_report().context("no run has acted yet")?),
+            Format::Json => format!("{}\n", store.last_report()?),
             _ => match store.last_run() {
                 Some(run) => one(&run, style),
                 None => "No run has acted yet.\n".to_owned(),

@@ -206,9 +206,13 @@ impl Store {
         read(&self.lib.join("last.json")).ok()
     }
 
-    /// Its whole report, as it was written.
+    /// Its whole report, as it was written; null where no run has acted.
     pub fn last_report(&self) -> Result<serde_json::Value> {
-        read(&self.lib.join("last.json"))
+        let path = self.lib.join("last.json");
+        match path.try_exists() {
+            Ok(false) => Ok(serde_json::Value::Null),
+            _ => read(&path),
+        }
     }
 
     /// Past runs, newest first, and what cannot be read of them.
