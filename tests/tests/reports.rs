@@ -9,11 +9,13 @@ use reexec::model::judge::VerdictOf;
 use reexec::model::owner::Owner;
 use reexec::model::plan::{Action, Decision};
 use reexec::model::process::{ProcessKey, ProcessSnapshot};
-use reexec::model::reboot::{Facts, Image, Place, Reboot, Revisions, Running};
+use reexec::model::reboot::{Facts, Image, KernelStatus, Place, Reboot, Revisions, Running};
 use reexec::model::report::{GapRow, OwnerRow, Proof, Report, Summary};
 use reexec::model::verdict::{Cause, CauseKind, Certainty, Content, Method, Verdict};
 use reexec::render::{journal, json, needrestart, openmetrics, restarting};
-use reexec_tests::place::workspace;
+use reexec::sys::boot;
+use reexec::sys::state::Store;
+use reexec_tests::place::{workspace, Scratch};
 use reexec_tests::skip;
 use reexec_tests::tools::{feed, promtool, python, script};
 use serde_json::{json, Value};
@@ -383,5 +385,102 @@ fn every_journal_entry_is_explained_and_its_fields_are_there() -> Result<()> {
     }
     let nginx = entries.iter().find(|entry| entry.message.starts_with("nginx.service")).context("nginx")?;
     ensure!(nginx.fields.contains(&("REEXEC_PROOF", "down".to_owned())), "{nginx:?}");
+    Ok(())
+}
+
+/// A system's root and `/proc` with this processor, kernel and images.
+struct System(Scratch);
+
+impl System {
+    fn new() -> Result<System> {
+        let system = System(Scratch::new("system")?);
+        system.write("proc/sys/kernel/osrelease", b"6.1.0-18-amd64\n")?;
+        system.write("proc/sys/kernel/version", b"#1 SMP Debian 6.1.76-1\n")?;
+        system.processor("")?;
+        system.write("boot/initrd.img-6.9.0-1-amd64", &[0; 600_000])?;
+        system.write("boot/vmlinuz-9.0-small", b"no kernel")?;
+        Ok(system)
+    }
+
+    fn write(&self, path: &str, content: &[u8]) -> Result<()> {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().context("a folder")?)?;
+        Ok(std::fs::write(path, content)?)
+    }
+
+    fn processor(&self, flag: &str) -> Result<()> {
+        let text = format!(
+            "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 158\nstepping\t: 10\n\
+             microcode\t: 0xf0\nflags\t\t: fpu {flag} vme\n\nprocessor\t: 1\n"
+        );
+        self.write("proc/cpuinfo", text.as_bytes())
+    }
+
+    /// An x86 image whose header says this.
+    fn image(&self, path: &str, banner: &str) -> Result<()> {
+        let mut image = vec![0; 600_000];
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        image[0x20e..0x210].copy_from_slice(&0x3000_u16.to_le_bytes());
+        image[0x3200..0x3200 + banner.len()].copy_from_slice(banner.as_bytes());
+        self.write(path, &image)
+    }
+
+    fn reboot(&self) -> Reboot {
+        Reboot::of(boot::facts(self.0.path(), &self.0.join("proc")), &[], &[])
+    }
+
+    fn names(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.0.join("run/reboot-required.pkgs"))?)
+    }
+}
+
+#[test]
+fn kernel_and_microcode_are_read_from_what_a_boot_would_load() -> Result<()> {
+    let system = System::new()?;
+    assert_eq!(system.reboot().kernel.status, KernelStatus::Unknown);
+    system.image("boot/vmlinuz-6.1.0-18-amd64", "6.1.0-18-amd64 (x@y) #1 SMP Debian 6.1.76-1")?;
+    assert_eq!((system.reboot().kernel.status, system.reboot().reasons.len()), (KernelStatus::Current, 0));
+    system.image("boot/vmlinuz-6.1.0-18-amd64", "6.1.0-18-amd64 (x@y) #1 SMP Debian 6.1.80-1")?;
+    assert_eq!(system.reboot().kernel.status, KernelStatus::Rebuilt);
+    // Where the header cannot be read the name says the release: below /usr/lib/modules that of the folder.
+    system.write("usr/lib/modules/6.1.0-20-amd64/vmlinuz", &[0; 600_000])?;
+    assert_eq!(system.reboot().reasons, ["kernel 6.1.0-20-amd64 is installed, 6.1.0-18-amd64 is running"]);
+
+    let mut update: Vec<u8> =
+        [1_u32, 0xf4, 0, 0x906ea, 0, 1, 0x02, 16, 64, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    update.resize(64, 0);
+    system.write("lib/firmware/intel-ucode/06-9e-0a", &update)?;
+    let reasons = system.reboot().reasons;
+    assert_eq!(reasons[1], "microcode 0x00f4 is installed, 0x00f0 is in the processor");
+    system.processor("hypervisor")?;
+    assert_eq!(system.reboot().reasons.len(), 1, "the host's microcode is told to a guest");
+    system.write("run/systemd/container", b"lxc\n")?;
+    assert_eq!(system.reboot().reasons, [""; 0], "the host's kernel is told to a container");
+    Ok(())
+}
+
+#[test]
+fn our_own_flag_is_no_reason_and_others_words_stay() -> Result<()> {
+    let system = System::new()?;
+    system.image("boot/vmlinuz-6.1.0-18-amd64", "6.1.0-18-amd64 (x@y) #1 SMP Debian 6.1.76-1")?;
+    system.write("run/reexec/lock", b"")?;
+    let (root, store) = (system.0.path(), Store::below(system.0.path()));
+    boot::raise_flag(root, &["kernel".into(), "libc6".into()], &store)?;
+    boot::raise_flag(root, &["kernel".into(), "dbus".into()], &store)?;
+    assert_eq!((system.names()?.as_str(), system.reboot().reasons.len()), ("kernel\ndbus\n", 0));
+    system.write("run/reboot-required.pkgs", b"kernel\ndbus\nlinux-image-amd64\n")?;
+    assert_eq!(system.reboot().reasons, ["the distribution asks for it for linux-image-amd64 (/run/reboot-required)"]);
+    boot::take_back_flag(root, &store)?;
+    assert_eq!(system.names()?, "linux-image-amd64\n");
+    assert_eq!(system.reboot().packages, ["linux-image-amd64"]);
+    // Somebody else's flag is never taken over, and so never taken back.
+    boot::raise_flag(root, &["kernel".into()], &store)?;
+    boot::take_back_flag(root, &store)?;
+    assert_eq!(system.names()?, "linux-image-amd64\n");
+    std::fs::remove_file(system.0.join("run/reboot-required"))?;
+    std::fs::remove_file(system.0.join("run/reboot-required.pkgs"))?;
+    boot::raise_flag(root, &["kernel".into()], &store)?;
+    boot::take_back_flag(root, &store)?;
+    ensure!(!system.0.join("run/reboot-required").exists() && !system.0.join("run/reexec/reboot-required").exists());
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::climb::{Begun, Climb};
 use super::desk::{Desk, Known};
 use super::look::look;
+use super::publish::publish;
 use super::report::{judge_reboot, spare, Deciding};
 use super::wait;
 use crate::model::claim::Claim;
@@ -101,9 +102,12 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
         return Ok(Run { report: None, exit_code: 0, opens: None });
     }
     let known = gather(desk, &pending, gaps)?;
-    let run = Round { desk, policy: &policy, known: &known, order }.run(&pending)?;
+    let mut run = Round { desk, policy: &policy, known: &known, order }.run(&pending)?;
     if mode == Mode::Act {
         finish(desk, &run, &paths, &pending, &known)?;
+        if let Some(report) = &mut run.report {
+            publish(desk, &policy.defaults, report);
+        }
     }
     Ok(run)
 }

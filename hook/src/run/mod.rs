@@ -19,6 +19,7 @@ pub mod packages;
 pub mod patience;
 pub mod policy;
 pub mod protect;
+pub mod publish;
 pub mod report;
 pub mod scan;
 pub mod scanner;

@@ -1,8 +1,10 @@
 //! What a reboot would bring: kernel images, microcode, and the distribution's own flag.
 
 use super::input;
+use super::state::Store;
 use crate::model::reboot::{amd_revision, intel_revision, signature, Facts, Image, Place, Revisions, Running};
 use crate::model::text::escape;
+use anyhow::Result;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -187,6 +189,48 @@ fn flag(root: &Path) -> Option<(String, Vec<String>)> {
     names.dedup();
     let only_ours = own.is_some() && names.is_empty();
     (!only_ours).then(|| (format!("/{path}"), names))
+}
+
+/// The flag in Debian's words (update-notifier's `notify-reboot-required`).
+const FLAG_TEXT: &[u8] = b"*** System restart required ***\n";
+
+/// Flags a reboot for others, unless somebody else has done so.
+pub fn raise_flag(root: &Path, packages: &[String], store: &Store) -> Result<()> {
+    let [flag, names, own] = flag_files(root);
+    if flag.exists() && !own.exists() {
+        return Ok(());
+    }
+    let ours: String = packages.iter().map(|name| format!("{name}\n")).collect();
+    let others = others(&names, &own);
+    // What is ours is written down first: a run that is killed leaves nobody else's word behind.
+    store.publish(&own, ours.as_bytes())?;
+    store.publish(&names, format!("{others}{ours}").as_bytes())?;
+    store.publish(&flag, FLAG_TEXT)
+}
+
+/// Takes back what we flagged; what others added stays.
+pub fn take_back_flag(root: &Path, store: &Store) -> Result<()> {
+    let [flag, names, own] = flag_files(root);
+    if !own.exists() {
+        return Ok(());
+    }
+    let others = others(&names, &own);
+    match others.is_empty() {
+        true => store.clear(&[flag, names])?,
+        false => store.publish(&names, others.as_bytes())?,
+    }
+    store.clear(&[own])
+}
+
+fn flag_files(root: &Path) -> [PathBuf; 3] {
+    [root.join(FLAGS[0]), root.join(format!("{}.pkgs", FLAGS[0])), root.join(OWN_FLAG)]
+}
+
+/// The lines of the list that are not ours.
+fn others(names: &Path, own: &Path) -> String {
+    let ours = small(own).unwrap_or_default();
+    let text = small(names).unwrap_or_default();
+    text.lines().filter(|line| !ours.lines().any(|own| own == *line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// The version of the systemd that is installed, by the name of the library that every tool of it uses.

@@ -201,6 +201,27 @@ impl Store {
         self.clear(&[self.run.join("running.json")])
     }
 
+    /// Writes a file that others read, whole or not at all.
+    pub fn publish(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let name = path.file_name().context("no name of a file")?.to_string_lossy();
+        // Beside its place, under a name that no reader takes (the node exporter reads `*.prom`).
+        let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        let write = || -> Result<()> {
+            let options = OpenOptionsExt::mode(&mut fs::OpenOptions::new(), 0o644)
+                .write(true)
+                .create_new(true)
+                .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+                .open(&beside);
+            options?.write_all(bytes)?;
+            Ok(fs::rename(&beside, path)?)
+        };
+        let written = write().with_context(|| format!("write {}", path.display()));
+        if written.is_err() {
+            let _ = fs::remove_file(&beside);
+        }
+        written
+    }
+
     /// The last run that acted; `None` where there was none, or its report cannot be read.
     pub fn last_run(&self) -> Option<PastRun> {
         read(&self.lib.join("last.json")).ok()

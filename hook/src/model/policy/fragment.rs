@@ -5,6 +5,7 @@ use super::matching::Match;
 use super::node::Place;
 use super::terms::RuleTerms;
 use super::window::Window;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// One file; what it leaves out is the business of the files below it.
@@ -35,6 +36,10 @@ pub struct DefaultsFragment {
     pub max_parallel: Option<usize>,
     /// `hold`
     pub hold: Option<Hold>,
+    /// `metrics`
+    pub metrics: Option<PathBuf>,
+    /// `reboot_flag`
+    pub reboot_flag: Option<bool>,
 }
 
 /// One window of one file.

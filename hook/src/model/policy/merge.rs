@@ -70,6 +70,8 @@ impl Input {
         defaults.quiet = above.quiet.or(defaults.quiet);
         defaults.max_parallel = above.max_parallel.or(defaults.max_parallel);
         defaults.hold = above.hold.or(defaults.hold);
+        defaults.metrics = above.metrics.clone().or(defaults.metrics.take());
+        defaults.reboot_flag = above.reboot_flag.or(defaults.reboot_flag);
         let windows = layer.fragment.windows.iter();
         self.windows.extend(windows.map(|one| (one.name.clone(), one.window.clone())));
     }
@@ -87,6 +89,8 @@ impl Input {
             quiet: said.quiet.unwrap_or(open.quiet),
             max_parallel: said.max_parallel.unwrap_or(open.max_parallel),
             hold: said.hold.unwrap_or(open.hold),
+            metrics: said.metrics.or(open.metrics),
+            reboot_flag: said.reboot_flag.unwrap_or(open.reboot_flag),
         };
         let rules = self.rules.into_iter().map(|(file, rule)| settle_rule(file, rule)).collect();
         Policy { defaults, windows: self.windows, rules }
@@ -123,6 +127,8 @@ impl Default for Defaults {
             quiet: Duration::from_secs(2),
             max_parallel: MOST_AT_ONCE,
             hold: Hold::Never,
+            metrics: None,
+            reboot_flag: false,
         }
     }
 }

@@ -74,6 +74,10 @@ pub struct Defaults {
     pub max_parallel: usize,
     /// Whether owners wait while a reboot is pending.
     pub hold: Hold,
+    /// Where metrics are written after a run.
+    pub metrics: Option<PathBuf>,
+    /// Whether `/run/reboot-required` is written where a reboot is needed.
+    pub reboot_flag: bool,
 }
 
 /// What to do about the owners that match.

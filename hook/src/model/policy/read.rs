@@ -60,6 +60,10 @@ words! {
         MaxParallel = "max_parallel",
         /// What waits for a reboot.
         Hold = "hold",
+        /// Where metrics are written.
+        Metrics = "metrics",
+        /// Whether a needed reboot is flagged for others.
+        RebootFlag = "reboot_flag",
     }
 }
 
@@ -189,6 +193,8 @@ impl Reader<'_> {
                 DefaultsKey::Quiet => defaults.quiet = self.duration(value, &WAITS),
                 DefaultsKey::MaxParallel => defaults.max_parallel = self.number(value, &PARALLEL),
                 DefaultsKey::Hold => defaults.hold = self.word(value, "value of hold", Hold::WORDS),
+                DefaultsKey::Metrics => defaults.metrics = self.absolute(value),
+                DefaultsKey::RebootFlag => defaults.reboot_flag = self.truth(value),
             }
         }
         defaults

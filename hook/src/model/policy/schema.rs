@@ -62,6 +62,8 @@ fn default_key(key: &str) -> Value {
         Ok(DefaultsKey::Settle | DefaultsKey::Deadline | DefaultsKey::Quiet) => duration(),
         Ok(DefaultsKey::MaxParallel) => json!({ "type": "integer", "minimum": 1, "maximum": 1024 }),
         Ok(DefaultsKey::Hold) => words(Hold::WORDS),
+        Ok(DefaultsKey::Metrics) => json!({ "type": "string", "pattern": "^/.*[^/]$" }),
+        Ok(DefaultsKey::RebootFlag) => json!({ "type": "boolean" }),
         Err(()) => json!(false),
     }
 }

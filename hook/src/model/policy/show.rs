@@ -25,7 +25,7 @@ impl Serialize for Policy {
 
 impl Serialize for Defaults {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_struct("Defaults", 7)?;
+        let mut map = to.serialize_struct("Defaults", 9)?;
         map.serialize_field::<Ladder>("action", &self.ladder)?;
         map.serialize_field::<When>("when", &self.when)?;
         map.serialize_field("settle", &print_duration(self.settle))?;
@@ -33,6 +33,10 @@ impl Serialize for Defaults {
         map.serialize_field("quiet", &print_duration(self.quiet))?;
         map.serialize_field("max_parallel", &self.max_parallel)?;
         map.serialize_field("hold", &self.hold)?;
+        if let Some(path) = &self.metrics {
+            map.serialize_field("metrics", &path.to_string_lossy())?;
+        }
+        map.serialize_field("reboot_flag", &self.reboot_flag)?;
         map.end()
     }
 }

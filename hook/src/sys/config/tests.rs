@@ -197,6 +197,8 @@ fn every_slip_is_told_at_its_token() {
         ("defaults:\n  max_parallel: ¦0\n", "0 is out of bounds (from 1 to 1024)".into()),
         ("defaults:\n  max_parallel: ¦-1\n", "-1 is out of bounds (from 1 to 1024)".into()),
         ("defaults:\n  max_parallel: ¦many\n", "expected a number, found text (from 1 to 1024)".into()),
+        ("defaults:\n  metrics: ¦m.prom\n", "expected the absolute path of a file, found text".into()),
+        ("defaults:\n  reboot_flag: ¦1\n", "expected true or false, found a number (write true or false)".into()),
         ("defaults:\n  when: ¦now\n", "unknown value of when \"now\" (one of: after-transaction, inline, manual)".into()),
         ("defaults: ¦[]\n", "expected a map of settings, found a list".into()),
         ("version: ¦2\n", "version 2 is not supported (this reexec reads version 1)".into()),
@@ -818,7 +820,7 @@ fn a_window_is_defined_in_any_file_and_an_unknown_one_is_told_at_its_name() {
 #[test]
 fn the_whole_language_is_shown_as_it_is_read() {
     let text = r#"
-defaults: { action: [report], when: manual, settle: 1s, deadline: 3s, quiet: 1s, max_parallel: 3, hold: reboot-pending }
+defaults: { action: [report], when: manual, settle: 1s, deadline: 3s, quiet: 1s, max_parallel: 3, hold: reboot-pending, metrics: /m.prom, reboot_flag: true }
 windows: { nights: { days: [sat, mon-tue], from: "22:00", to: "24:00", timezone: UTC } }
 rules:
   - name: everything
@@ -847,7 +849,12 @@ rules:
     let policy = policy_of(text);
     let shown = to_yaml(&policy).unwrap();
     let again = policy_of(&shown);
-    assert_eq!((again.windows, again.defaults.hold), (policy.windows.clone(), policy.defaults.hold), "{shown}");
+    assert_eq!((again.windows, &again.defaults.ladder), (policy.windows.clone(), &policy.defaults.ladder), "{shown}");
+    let told = |defaults: &crate::model::policy::Defaults| {
+        (defaults.hold, defaults.metrics.clone(), defaults.reboot_flag, defaults.max_parallel)
+    };
+    assert_eq!(told(&again.defaults), told(&policy.defaults), "{shown}");
+    assert_eq!(policy.defaults.metrics.as_deref(), Some(Path::new("/m.prom")));
     for (again, rule) in again.rules.iter().zip(&policy.rules) {
         assert_eq!(
             (&again.ladder, &again.terms, &again.matching),

@@ -7,6 +7,7 @@ use crate::model::policy::node::{Node, Place, Problem, Value};
 use crate::model::policy::pattern::{NamePattern, PathPattern, PatternError};
 use crate::model::text::escape;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -94,6 +95,14 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    pub(super) fn absolute(&mut self, node: &Node) -> Option<PathBuf> {
+        match &node.value {
+            Value::Text(text) if text.starts_with('/') && !text.ends_with('/') => return Some(PathBuf::from(text)),
+            _ => self.problem(node.unexpected("the absolute path of a file")),
+        }
+        None
     }
 
     pub(super) fn truth(&mut self, node: &Node) -> Option<bool> {
