@@ -109,6 +109,9 @@ pub struct HookArguments {
     /// Exit with what `report` would, not always with 0
     #[arg(long)]
     pub strict: bool,
+    /// Say nothing: for a caller that reads what it does not understand
+    #[arg(short, long)]
+    pub quiet: bool,
     /// The trigger's own arguments
     #[arg(value_name = "ARG")]
     pub arguments: Vec<OsString>,

@@ -56,10 +56,17 @@ pub struct Wire {
     /// The file.
     pub file: PathBuf,
     /// What must stand in it.
+    #[serde(default)]
     pub contains: String,
     /// Files that count in its place where they are there.
     #[serde(default)]
     pub overridden_by: Vec<PathBuf>,
+    /// Whether it must belong to a package of the manager, by the database: what calls us came with it.
+    #[serde(default)]
+    pub owned: bool,
+    /// Programs of which one must be there for the place to matter; none: it always does.
+    #[serde(default)]
+    pub only_with: Vec<PathBuf>,
     /// The command that puts it there.
     pub mend: String,
 }

@@ -60,9 +60,18 @@ pub struct Pending {
     pub hangs_on: Vec<String>,
     /// What could not be read of it.
     pub gaps: Vec<String>,
+    /// Whether the admin was told of it.
+    #[serde(default)]
+    pub told: bool,
 }
 
 impl Pending {
+    /// Whether it adds nothing to what another call of the same transaction has told the admin.
+    pub fn adds_nothing(&self, waiting: &[Pending]) -> bool {
+        let empty = self.packages.is_empty() && self.claims.is_empty() && self.gaps.is_empty();
+        empty && waiting.iter().any(|one| one.told && (&one.manager, &one.root) == (&self.manager, &self.root))
+    }
+
     /// Whether another call said just the same, as when a caller runs each of its hooks twice.
     pub fn repeats(&self, other: &Pending) -> bool {
         self.side == other.side
@@ -119,6 +128,21 @@ pub fn merge_packages<'a>(into: &mut Vec<Package>, packages: impl IntoIterator<I
                 index.insert(package.name.clone(), into.len());
                 into.push(package.clone());
             }
+        }
+    }
+}
+
+/// Where rows since boot hide what the last transaction did: it removed a package that an earlier one
+/// had upgraded, or went back to the version of before.
+pub fn settle_packages(rows: &mut [Package], last: &[Package]) {
+    let by_name: HashMap<&str, &Package> = last.iter().map(|package| (package.name.as_str(), package)).collect();
+    for row in rows {
+        let Some(last) = by_name.get(row.name.as_str()) else { continue };
+        if last.new.is_none() && last.old.is_some() {
+            row.new = None;
+        }
+        if row.old == row.new && last.old.is_some() {
+            row.old = last.old.clone();
         }
     }
 }
@@ -197,6 +221,21 @@ mod tests {
         // With 128 bytes an inode it keeps no birth times either.
         let all = [1, 2, 1, 3].map(|ino| born(snapshot(ino), None));
         assert_eq!(Lineage::of(&all).successor(Path::new("/l"), &all[2].facts), Some(&all[3].facts));
+    }
+
+    #[test]
+    fn what_the_last_transaction_did_is_not_hidden_by_earlier_ones() {
+        for (last, expected) in [
+            (package("a", Some("2"), Some("1")), package("a", Some("2"), Some("1"))),
+            (package("a", Some("2"), None), package("a", Some("1"), None)),
+            (package("a", Some("2"), Some("3")), package("a", Some("1"), Some("3"))),
+            (package("a", None, None), package("a", Some("1"), Some("2"))),
+        ] {
+            let mut rows = vec![package("a", Some("1"), Some("2"))];
+            merge_packages(&mut rows, [&last]);
+            settle_packages(&mut rows, &[last]);
+            assert_eq!(rows, [expected]);
+        }
     }
 
     #[test]

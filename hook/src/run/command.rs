@@ -81,7 +81,8 @@ pub fn run(command: &Command) -> Answer {
             Ok(match told.usage {
                 Some(error) => Answer { error, code: FAULT, ..Answer::default() },
                 None => {
-                    let text = told.lines.iter().map(|line| format!("reexec: {line}\n")).collect();
+                    let lines = told.lines.iter().filter(|_| !typed.quiet);
+                    let text = lines.map(|line| format!("reexec: {line}\n")).collect();
                     let next = told.inline.then_some(Command::Apply {
                         after_transaction: false,
                         inline: true,

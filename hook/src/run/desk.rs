@@ -2,7 +2,7 @@
 
 use crate::cli::Common;
 use crate::model::claim::{Claim, Package};
-use crate::model::pending::{merge_packages, Memory, Pending, Snapshot};
+use crate::model::pending::{merge_packages, settle_packages, Memory, Pending, Snapshot};
 use crate::run::{claims, packages};
 use crate::sys::config::{self, Sources};
 use crate::sys::host;
@@ -95,7 +95,10 @@ impl Known {
 
     /// Adds what triggers said.
     pub fn add_pending(&mut self, pending: &[Pending]) {
-        merge_packages(&mut self.packages, pending.iter().flat_map(|one| &one.packages));
+        let mut now = Vec::new();
+        merge_packages(&mut now, pending.iter().flat_map(|one| &one.packages));
+        merge_packages(&mut self.packages, &now);
+        settle_packages(&mut self.packages, &now);
         for one in pending {
             self.now.extend(one.claims.iter().cloned());
             self.snapshots.extend(one.snapshots.iter().cloned());

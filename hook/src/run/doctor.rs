@@ -11,7 +11,9 @@ use crate::sys::systemd::{self, Systemd};
 use crate::sys::{host, input, procs};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+const PLUGIN_DEADLINE: Duration = Duration::from_secs(5);
 const WIRING: &str = "usr/lib/reexec/wiring.d";
 const MOST_WIRING: u64 = 1 << 20;
 const PATH_UNIT: &str = "reexec-apply.path";
@@ -24,7 +26,7 @@ pub fn doctor(desk: &Desk<'_>) -> Vec<Check> {
     let reinstall = reinstall(&desk.common.root);
     let mut checks = vec![rights(), kernel(desk), births(&desk.common.root), host_space(desk)];
     checks.extend(plugins(desk, &reinstall));
-    checks.extend(wiring(&desk.common.root, &reinstall));
+    checks.extend(wiring(desk, &reinstall));
     checks.push(policy(desk));
     checks.extend(units(&reinstall));
     checks.extend(folders(&desk.common.root));
@@ -160,13 +162,13 @@ fn plugins(desk: &Desk<'_>, reinstall: &str) -> Vec<Check> {
 }
 
 /// What the integrations of the installed plugins say about how they are called.
-fn wiring(root: &Path, reinstall: &str) -> Vec<Check> {
-    let files = wiring_files(root);
+fn wiring(desk: &Desk<'_>, reinstall: &str) -> Vec<Check> {
+    let files = wiring_files(&desk.common.root);
     if files.is_empty() {
         return vec![Check::bad("wiring", format!("nothing in /{WIRING}: nobody says how we are called"), reinstall)];
     }
     let wires = |file: &PathBuf| match wires_in(file) {
-        Ok(wires) => wires.iter().map(|wire| check_wire(wire, root)).collect(),
+        Ok(wires) => wires.iter().map(|wire| check_wire(wire, file, desk)).collect(),
         Err(error) => vec![Check::bad("wiring", format!("{}: {error:#}", file.display()), reinstall)],
     };
     files.iter().flat_map(wires).collect()
@@ -183,8 +185,12 @@ fn wires_in(file: &Path) -> anyhow::Result<Vec<Wire>> {
     Ok(serde_json::from_slice(&input::file(file, MOST_WIRING)?)?)
 }
 
-fn check_wire(wire: &Wire, root: &Path) -> Check {
-    let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+fn check_wire(wire: &Wire, wiring: &Path, desk: &Desk<'_>) -> Check {
+    let below = |path: &Path| desk.common.root.join(path.strip_prefix("/").unwrap_or(path));
+    if !wire.only_with.is_empty() && !wire.only_with.iter().any(|program| below(program).exists()) {
+        let programs: Vec<_> = wire.only_with.iter().map(|program| program.display().to_string()).collect();
+        return Check::good(&wire.what, format!("not needed: no {}", programs.join(" or ")));
+    }
     // Also a link that leads nowhere or to /dev/null counts in its place.
     if let Some(other) = wire.overridden_by.iter().find(|other| below(other).symlink_metadata().is_ok()) {
         let other = other.display();
@@ -194,17 +200,35 @@ fn check_wire(wire: &Wire, root: &Path) -> Check {
             format!("rm {other}"),
         );
     }
-    let file = below(&wire.file);
     let holds =
         |bytes: &Vec<u8>| bytes.windows(wire.contains.len().max(1)).any(|part| part == wire.contains.as_bytes());
-    match input::file(&file, MOST_WIRING * 16) {
-        Ok(bytes) if holds(&bytes) => Check::good(&wire.what, wire.file.display().to_string()),
-        Ok(_) => Check::bad(
+    match input::file(&below(&wire.file), MOST_WIRING * 16) {
+        Ok(bytes) if !wire.contains.is_empty() && !holds(&bytes) => Check::bad(
             &wire.what,
             format!("{} does not say \"{}\"", wire.file.display(), wire.contains),
             wire.mend.clone(),
         ),
+        Ok(_) if wire.owned => check_owner(wire, wiring, desk),
+        Ok(_) => Check::good(&wire.what, wire.file.display().to_string()),
         Err(error) => Check::bad(&wire.what, format!("{}: {error:#}", wire.file.display()), wire.mend.clone()),
+    }
+}
+
+/// Whether the file came as a package, by the database of the manager whose wiring it is.
+fn check_owner(wire: &Wire, wiring: &Path, desk: &Desk<'_>) -> Check {
+    let manager = wiring.file_stem().unwrap_or_default();
+    let file = wire.file.display();
+    let Some(plugin) = desk.plugins.iter().find(|plugin| manager == plugin.name()) else {
+        return Check::bad(
+            &wire.what,
+            format!("no plugin {} to ask about {file}", manager.display()),
+            wire.mend.clone(),
+        );
+    };
+    match plugin.owners(&desk.common.root, &[&wire.file], PLUGIN_DEADLINE).map(|mut owners| owners.pop().flatten()) {
+        Ok(Some(owner)) => Check::good(&wire.what, format!("{file} is of {} {}", owner.package, owner.version)),
+        Ok(None) => Check::bad(&wire.what, format!("{file} is of no package"), wire.mend.clone()),
+        Err(error) => Check::bad(&wire.what, error.to_string(), wire.mend.clone()),
     }
 }
 

@@ -15,8 +15,8 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A trigger list of a whole distribution is some 10 MB.
-const MOST_INPUT: usize = 16 << 20;
+/// A trigger list of a whole distribution is some 20 MB.
+const MOST_INPUT: usize = 32 << 20;
 const INPUT_DEADLINE: Duration = Duration::from_secs(8);
 const READ_DEADLINE: Duration = Duration::from_secs(8);
 /// The package manager waits for it.
@@ -55,20 +55,21 @@ pub fn hook(desk: &Desk<'_>, typed: &HookArguments) -> Told {
         told.lines.push(format!("{why}: nothing to look at"));
         return told;
     }
-    let pending = take(desk, typed, plugin.as_ref());
+    let mut pending = take(desk, typed, plugin.as_ref());
     told.lines.extend(pending.gaps.iter().cloned());
     if desk.store.newest_pending().is_some_and(|newest| newest.repeats(&pending)) {
         return told;
     }
     let (paths, waiting, _) = desk.pending();
     let bracketed = waiting.iter().any(|one| one.side == Side::Pre && one.manager == pending.manager);
+    // A trigger inside a transaction that was announced: the call behind it speaks.
+    let inner = (bracketed && !typed.arguments.is_empty()) || pending.adds_nothing(&waiting);
+    pending.told = pending.side == Side::Post && !inner && !typed.quiet;
     if let Err(error) = desk.store.add_pending(&pending) {
         told.lines.push(format!("{error:#}; nothing will be restarted for this transaction"));
         return told;
     }
     if pending.side == Side::Post {
-        // A trigger inside a transaction that was announced: the call behind it speaks.
-        let inner = bracketed && !typed.arguments.is_empty();
         finish(desk, &pending, &waiting, inner, &mut told);
         if typed.strict {
             told.strict_code = super::report::report(desk).map_or(2, |report| report.exit_code());
@@ -111,6 +112,7 @@ fn take(desk: &Desk<'_>, typed: &HookArguments, plugin: Option<&Plugin>) -> Pend
         caller: protect::own_cgroup(&desk.common.proc).map(|cgroup| escape(&cgroup)).unwrap_or_default(),
         hangs_on: protect::terminal_cgroups(&desk.common.proc).iter().map(|cgroup| escape(cgroup)).collect(),
         gaps: Vec::new(),
+        told: false,
     };
     let Some(plugin) = plugin else {
         pending.gaps.push(format!("the trigger of {} could not be read", typed.manager));

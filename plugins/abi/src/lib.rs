@@ -135,8 +135,9 @@ pub struct PluginV1 {
     /// Turns a trigger into packages and claims. Returns [`OK`] or a negative number.
     pub read: Option<unsafe extern "C" fn(trigger: *const Trigger, sink: *const Sink) -> i32>,
     /// Names every file of the given packages, as the database lists them now, through
-    /// [`Sink::file`], and may say through [`Sink::package`] which version is installed now,
-    /// and of which there is none. Returns [`OK`] or a negative number.
+    /// [`Sink::file`]; files that their transaction provably left as they were may be left out. It may
+    /// say through [`Sink::package`] which version is installed now, and of which there is none.
+    /// Returns [`OK`] or a negative number.
     pub expand:
         Option<unsafe extern "C" fn(root: Bytes, packages: *const Bytes, count: usize, sink: *const Sink) -> i32>,
     /// Says through [`Sink::owner`] who owns each of the paths. Returns [`OK`] or a negative number.

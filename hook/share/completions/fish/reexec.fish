@@ -174,6 +174,7 @@ complete -c reexec -n "__fish_reexec_using_subcommand hook" -l root -d 'Folder t
 complete -c reexec -n "__fish_reexec_using_subcommand hook" -l plugins -d 'Where the plugins are' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand hook" -l proc -d 'Where /proc is mounted' -r -F
 complete -c reexec -n "__fish_reexec_using_subcommand hook" -l strict -d 'Exit with what `report` would, not always with 0'
+complete -c reexec -n "__fish_reexec_using_subcommand hook" -s q -l quiet -d 'Say nothing: for a caller that reads what it does not understand'
 complete -c reexec -n "__fish_reexec_using_subcommand hook" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reexec -n "__fish_reexec_using_subcommand hook" -s V -l version -d 'Print version'
 complete -c reexec -n "__fish_reexec_using_subcommand policy; and not __fish_seen_subcommand_from check show schema help" -l root -d 'Folder that holds the system' -r -F

@@ -133,7 +133,7 @@ pub struct TriggerInput {
     pub root: PathBuf,
     /// The trigger's arguments.
     pub arguments: Vec<OsString>,
-    /// The trigger's standard input; at most 16 MiB.
+    /// The trigger's standard input; at most 32 MiB.
     pub input: Vec<u8>,
     /// Seconds since 1970: what changed before is no news.
     pub since: Option<i64>,

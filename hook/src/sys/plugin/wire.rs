@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Most bytes of one request; a trigger's input is bounded to 16 MiB before.
+/// Most bytes of one request; a trigger's input is bounded to 32 MiB before.
 pub(super) const MAX_REQUEST: usize = 64 << 20;
 /// Most bytes of all answers of one process.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
