@@ -8,9 +8,10 @@
 #          BENCH="1000 5000": numbers of processes
 # install  to DESTDIR, below PREFIX; with the library for C daemons (install-client), unless CLIENT is empty
 # deb      dist/reexec_VERSION-1_ARCH.deb
+# rpm      dist/reexec-VERSION-1.ARCH.rpm
 # pacman   dist/reexec-VERSION-1-ARCH.pkg.tar.zst
 BENCH ?=
-.PHONY: deps build test test-suites test-kernels demo bench install install-client install-pacman deb pacman clean lint
+.PHONY: deps build test test-suites test-kernels demo bench install install-client install-pacman deb rpm pacman clean lint
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -25,6 +26,7 @@ PLUGINS ?= $(wildcard $(RELEASE)/libreexec_*.so)
 SHARE ?= hook/share
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 DEB_VERSION ?= $(VERSION)-1
+RPM_VERSION ?= $(VERSION)-1
 PACMAN_VERSION ?= $(VERSION)-1
 DIST ?= dist
 # Where the library for C daemons was built; empty leaves it out of `install`.
@@ -69,6 +71,8 @@ install: $(if $(CLIENT),install-client)
 	install -m644 $(SHARE)/policy.d/*.yaml "$(DESTDIR)$(PREFIX)/lib/reexec/policy.d/"
 	install -d "$(DESTDIR)/etc/reexec/policy.d"
 	test -e "$(DESTDIR)/etc/reexec/policy.yaml" || install -m644 "$(SHARE)/policy.yaml" "$(DESTDIR)/etc/reexec/policy.yaml"
+	case " $(notdir $(PLUGINS)) " in *" libreexec_rpm.so "*) \
+	    install -m755 "$(dir $(filter %/libreexec_rpm.so,$(PLUGINS)))reexec-rpm-dialogue" "$(DESTDIR)$(PREFIX)/lib/reexec/rpm-dialogue";; esac
 	for plugin in $(notdir $(PLUGINS)); do name=$${plugin#libreexec_}; name=$${name%.so}; \
 	    install -Dm644 "plugins/$$name/integration/wiring.json" "$(DESTDIR)$(PREFIX)/lib/reexec/wiring.d/$$name.json"; done
 	install -d "$(DESTDIR)$(PREFIX)/lib/systemd/system"
@@ -113,6 +117,12 @@ deb: $(if $(findstring file,$(origin BINARY)),build)
 	$(MAKE) --no-print-directory -s install DESTDIR="$$stage/tree" PREFIX=/usr CLIENT= \
 	    BINARY="$(BINARY)" SHARE="$(SHARE)" PLUGINS="$(if $(findstring file,$(origin PLUGINS)),$(RELEASE)/libreexec_dpkg.so,$(PLUGINS))"; \
 	plugins/dpkg/integration/build-deb "$$stage/tree" "$(DIST)" "$(DEB_VERSION)"
+
+rpm: $(if $(findstring file,$(origin BINARY)),build)
+	@stage=$$(mktemp -d); trap 'rm -rf "$$stage"' EXIT; \
+	$(MAKE) --no-print-directory -s install DESTDIR="$$stage/tree" PREFIX=/usr CLIENT= \
+	    BINARY="$(BINARY)" SHARE="$(SHARE)" PLUGINS="$(if $(findstring file,$(origin PLUGINS)),$(RELEASE)/libreexec_rpm.so,$(PLUGINS))"; \
+	plugins/rpm/integration/build-rpm "$$stage/tree" "$(DIST)" "$(RPM_VERSION)"
 
 # What the pacman package has besides: PKGBUILD calls this too.
 install-pacman: override PLUGINS := $(if $(findstring file,$(origin PLUGINS)),$(RELEASE)/libreexec_pacman.so,$(PLUGINS))
