@@ -9,6 +9,7 @@ pub mod manual;
 pub mod packages;
 pub mod pacman;
 pub mod place;
+pub mod rpm;
 pub mod run;
 pub mod skip;
 pub mod source;
