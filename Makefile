@@ -132,6 +132,7 @@ install-pacman: install
 	    $(MOVED) "$$hook" >"$(DESTDIR)$(PREFIX)/share/libalpm/hooks/$$(basename "$$hook")"; \
 	    chmod 644 "$(DESTDIR)$(PREFIX)/share/libalpm/hooks/$$(basename "$$hook")"; done
 	install -m644 LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(PREFIX)/share/licenses/reexec/"
+	cd "$(DESTDIR)$(PREFIX)/share/zsh" && mv vendor-completions site-functions
 
 pacman: $(if $(findstring file,$(origin BINARY)),build)
 	@stage=$$(mktemp -d); trap 'rm -rf "$$stage"' EXIT; chmod 755 "$$stage"; mkdir "$$stage/tree"; \

@@ -2,11 +2,12 @@
 //! the unit that acts and the report do there what they promise.
 
 use anyhow::{ensure, Context, Result};
-use reexec_tests::bed::Options;
+use reexec_tests::bed::{cache, Options};
 use reexec_tests::debian::library_bytes;
 use reexec_tests::machine::{figure, Machine, Report};
 use reexec_tests::needs_bed;
 use reexec_tests::pacman::{daemon, install, library, machine, pacman, Package, BASE, DAEMON, LIBRARY};
+use reexec_tests::place::Scratch;
 use reexec_tests::run::{run, wait_until};
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +35,10 @@ fn with_probes(name: &str, rules: &str, units: &[&str], options: Options) -> Res
         let text = format!("[Service]\nType=exec\nExecStart={DAEMON}\n");
         machine.bed.write_file(&format!("/etc/systemd/system/{unit}.service"), text.as_bytes())?;
     }
-    machine.bed.shell(&format!("systemctl daemon-reload; systemctl start {}", units.join(" ")))?;
+    machine.bed.shell("systemctl daemon-reload")?;
+    for unit in units {
+        machine.bed.shell(&format!("systemctl start {unit}"))?;
+    }
     Ok(machine)
 }
 
@@ -213,7 +217,9 @@ fn moved_files_links_and_kept_configuration_are_told_apart() -> Result<()> {
     // A file of `backup` comes by rename; one that the admin changed stays, and the new one lies beside.
     let kept = |version: u32| -> Result<PathBuf> {
         let package = Package::new("libother", &format!("{version}.0-1")).field("backup = usr/lib/libprobe.so.1");
-        package.file(LIBRARY, &library_bytes(version)?).build(machine.dist())
+        // Written for longer than a tick of the clock, before it takes its name.
+        let big = [library_bytes(version)?, vec![0; PADDING]].concat();
+        package.file(LIBRARY, &big).build(machine.dist())
     };
     for version in 7..=9 {
         kept(version)?;
@@ -233,6 +239,60 @@ fn moved_files_links_and_kept_configuration_are_told_apart() -> Result<()> {
     machine.applied()?;
     let report = machine.report()?;
     assert_eq!((report.exit_code(), report.owners(), machine.runs()?), (0, vec![], runs), "{:#}", report.0);
+    Ok(())
+}
+
+/// A file system image of the base, as a disk with ext4 has it.
+fn ext4_image(scratch: &Scratch) -> Result<PathBuf> {
+    let (image, base) = (scratch.join("root.img"), fs::canonicalize(cache().join(BASE))?);
+    fs::File::create(&image)?.set_len(2 << 30)?;
+    let mut make = Command::new("mkfs.ext4");
+    make.args(["-qF", "-O", "^has_journal", "-d"]).args([&base, &image]);
+    run(&mut make, b"", Duration::from_secs(180))?.success()?;
+    Ok(image)
+}
+
+#[test]
+fn on_ext4_where_a_new_file_gets_the_old_ones_inode_number_the_judge_is_not_fooled() -> Result<()> {
+    needs_bed!(BASE);
+    let scratch = Scratch::new("ext4")?;
+    let store = format!("image:{}", ext4_image(&scratch)?.display());
+    let machine = with_probes("pacman-ext4", "  []\n", &[], Options::default().store(&store))?;
+    let bed = &machine.bed;
+    let identity = || bed.shell(&format!("stat -c '%i' {LIBRARY}; stat -c '%W %Z' {LIBRARY}"));
+    let number = |identity: &str| identity.lines().next().unwrap_or_default().to_owned();
+
+    // Nobody maps it: the number comes back, and what stands there is another file.
+    let mut again = 0;
+    for version in [2, 1, 2, 1, 2] {
+        let before = identity()?;
+        upgrade(&machine, &[&format!("libprobe-{version}.0-1")])?;
+        let after = identity()?;
+        again += usize::from(number(&before) == number(&after));
+    }
+    figure(&format!("ext4: the old inode number {again} times of 5"));
+    ensure!(again > 0, "this file system gives no number again: the test shows nothing");
+    machine.applied()?;
+    assert_eq!(machine.report()?.exit_code(), 0);
+
+    // From now on a process holds one of these numbers, and three more files come and go at its path.
+    bed.shell("systemctl start probed")?;
+    let mapped: u64 = number(&identity()?).parse()?;
+    assert_eq!(machine.report()?.exit_code(), 0, "it runs what stands there");
+    for (version, exit_code) in [(3, 1), (1, 1), (2, 0), (3, 1)] {
+        upgrade(&machine, &[&format!("libprobe-{version}.0-1")])?;
+        machine.applied()?;
+        let report = machine.report()?;
+        assert_eq!(report.exit_code(), exit_code, "{version}: {:#}", report.0);
+        if exit_code == 1 {
+            let cause = report.causes_of("probed.service")[0];
+            assert_eq!([&cause["path"], &cause["method"]], [LIBRARY, "recreated"], "{cause:#}");
+            assert_eq!(cause["mapped"]["ino"], mapped, "{cause:#}");
+            assert_ne!(cause["current"]["ino"], mapped, "{cause:#}");
+        }
+    }
+    bed.shell("systemctl restart probed")?;
+    assert_eq!(machine.report()?.exit_code(), 0);
     Ok(())
 }
 

@@ -53,6 +53,19 @@ pub fn parse(input: &[u8]) -> Input<'_> {
     all
 }
 
+/// Panics unless what was read of an input is what may be handed on: for fuzzing and the corpus.
+pub fn check(input: &[u8], read: &Input<'_>) {
+    assert!(read.paths.len() + read.words.len() <= MAX_PATHS);
+    for name in read.paths.iter().chain(&read.words) {
+        assert!(!name.is_empty() && name.len() <= MAX_LINE);
+        assert!(!name.contains(&0) && !name.contains(&b'\n') && !name.ends_with(b"/"));
+        assert!(name.split(|byte| *byte == b'/').all(|part| part != b".."));
+        assert!(input.windows(name.len()).any(|part| part == *name));
+    }
+    assert!(read.words.iter().all(|word| !word.contains(&b'/')));
+    assert!(read.troubles.len() <= 3 && read.troubles.iter().all(|line| line.len() < 4096));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
