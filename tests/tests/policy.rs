@@ -109,12 +109,13 @@ unit timed.service
 unit asked-only.service
 unit ran.service
 unit limited.service 'StartLimitIntervalSec=1h\nStartLimitBurst=2'
+unit soon.service 'StartLimitIntervalSec=20s\nStartLimitBurst=2'
 unit marked.service
 printf '#!/bin/sh\nenv >/run/ran-env; echo drained\n' >/usr/local/sbin/drain
 chmod 755 /usr/local/sbin/drain
 systemctl daemon-reload
-systemctl start w@1 w@2 w@3 hub spoke timed asked-only ran limited marked
-systemctl restart limited
+systemctl start w@1 w@2 w@3 hub spoke timed asked-only ran limited marked soon
+systemctl restart limited soon
 systemctl set-property --runtime marked.service Markers=+needs-restart
 useradd -m alice
 loginctl enable-linger alice
@@ -156,7 +157,7 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
 
     // As an upgrade does it: what is only done when asked, and what waits for its window, stays.
     machine.bed.apt_install(&["/srv/dist/libprobe1_2.0_amd64.deb"])?.success()?;
-    wait_until("the unit that acts is done", SOON, || Ok((machine.idle() && machine.runs()? > 0).then_some(())))?;
+    wait_until("the unit that acts is done", 3 * SOON, || Ok((machine.idle() && machine.runs()? > 0).then_some(())))?;
     let last = machine.last()?;
     let why = skipped(&last, "timed.service")?;
     ensure!(why.starts_with("its window tomorrow opens ") && why.ends_with(" 03:00 UTC"), "{why}");
@@ -174,7 +175,9 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
     ensure!(words.contains("spoke.service fell with it and was started again"), "{words}");
     assert_eq!(machine.unit("spoke.service")?.state, "active");
     assert_eq!(last.owner("hub.service")?["fallen"], Value::Array(Vec::new()));
-    for name in ["w@1.service", "w@2.service", "w@3.service", "marked.service", "app-x\\\\x2dterm.service"] {
+    for name in
+        ["w@1.service", "w@2.service", "w@3.service", "marked.service", "soon.service", "app-x\\\\x2dterm.service"]
+    {
         assert_eq!(last.owner(name)?["proof"], "fresh", "{name}");
     }
     assert_eq!(machine.bed.systemctl_show("marked.service", "Markers")?, "");
@@ -202,6 +205,7 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
 fn a_user_is_told_once_on_their_desktop(machine: &Machine) -> Result<()> {
     machine.policy("  - { name: people, match: { owner: user-service }, action: notify }\n")?;
     machine.bed.write_program("/usr/local/bin/desktop", include_bytes!("../fixtures/desktop.py"))?;
+    swap_library(machine, 2)?;
     let refused = apply(machine, &[])?;
     let owner = "app-x\\\\x2dterm.service";
     assert_eq!(step(&refused, owner, 0)?.1, "refused", "nobody was there to be told: {:#}", refused.owner(owner)?);

@@ -13,8 +13,9 @@ use crate::model::plan::{by_owner, Action, Outcome, StepReport};
 use crate::model::policy::{Dependents, OnFailure, Policy};
 use crate::model::proof::{proof_of, Members, UnitStates};
 use crate::model::report::{OwnerRow, Proof, Report};
+use crate::model::text::escape_path;
 use crate::model::unit::{UnitName, Units};
-use crate::model::verdict::Verdict;
+use crate::model::verdict::{Cause, Verdict};
 use crate::sys::perform::{self, Batch, Single};
 use crate::sys::{procs, services};
 use anyhow::{Context, Result};
@@ -37,7 +38,15 @@ pub struct Begun {
 pub struct Taken {
     owner: Owner,
     rung: usize,
+    /// The old files that it was about, with what stood at their paths: for others it is taken again.
+    files: Vec<String>,
     report: StepReport,
+}
+
+/// The old files of an owner, and what stands at their paths.
+fn files_of(row: &OwnerRow) -> Vec<String> {
+    let file = |cause: &Cause| format!("{} {:?}", escape_path(&cause.path), cause.current);
+    row.causes.iter().map(file).collect()
 }
 
 impl Begun {
@@ -171,8 +180,9 @@ impl<'a> Climb<'a> {
         if row.decision.terms.on_failure == OnFailure::Stop && failed(row) {
             return false;
         }
+        let files = files_of(row);
         let earlier = self.interrupted.iter().flat_map(|begun| &begun.taken);
-        match earlier.into_iter().find(|taken| taken.owner == row.owner && taken.rung == rung) {
+        match earlier.into_iter().find(|taken| taken.owner == row.owner && taken.rung == rung && taken.files == files) {
             Some(taken) if taken.report.action == action => {
                 let message = format!("{}; by a run that was killed behind it", taken.report.message);
                 row.steps.push(StepReport { message, ..taken.report.clone() });
@@ -199,7 +209,8 @@ impl<'a> Climb<'a> {
         let mut told = self.desk.store.told(&self.desk.boot_id);
         let taken = steps::perform(&wishes, &self.policy.defaults, |index, report| {
             let owner = wishes[index].row.owner.clone();
-            begun.taken.push(Taken { owner, rung, report: report.clone() });
+            let files = files_of(wishes[index].row);
+            begun.taken.push(Taken { owner, rung, files, report: report.clone() });
             fault = fault.take().or(self.desk.store.begin(&begun).err());
         });
         self.begun = begun;

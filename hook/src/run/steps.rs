@@ -171,8 +171,9 @@ fn environment(due: &Due<'_>) -> Vec<(&'static str, String)> {
 /// Restarts, those first whose start limit leaves room; what a step of ours brought down is started.
 fn restart(wishes: &[&Due<'_>], deadline: Duration) -> Vec<JobEnd> {
     let names: Vec<UnitName> = wishes.iter().map(|due| due.unit()).collect();
-    let facts = services::units(&names);
+    let mut facts = services::units(&names);
     let now = clock::now();
+    services::count_starts(&mut facts, now);
     let wait = |name: &UnitName| facts.get(name).map_or(Duration::ZERO, |unit| unit.wait_for_start(now)).min(MOST_WAIT);
     let longest = names.iter().map(wait).max().unwrap_or_default();
     let mut ends: Vec<Option<JobEnd>> = vec![None; wishes.len()];
