@@ -6,7 +6,7 @@ use super::owner::{Owner, OwnerKind};
 pub use super::policy::{Action, Step};
 use super::policy::{Later, Policy, Subject, Terms};
 use super::text::escape_path;
-use super::unit::UnitFacts;
+use super::unit::{UnitFacts, UnitName};
 use super::verdict::{words, Cause, CauseKind, Method, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,7 +140,7 @@ impl Group<'_> {
         if !decided.acts() {
             return decided;
         }
-        decided.skip = self.forbidden(&decided, evidence);
+        decided.skip = self.forbidden(policy, &decided, evidence);
         if let (None, Some((why, later))) = (&decided.skip, policy.postpones(decision.rule, evidence.circumstances)) {
             decided.skip = Some(why);
             decided.later = Some(later);
@@ -148,12 +148,25 @@ impl Group<'_> {
         decided
     }
 
-    fn forbidden(&self, decision: &Decision, evidence: &Evidence<'_>) -> Option<String> {
+    fn forbidden(&self, policy: &Policy, decision: &Decision, evidence: &Evidence<'_>) -> Option<String> {
         let only_tells = decision.ladder.iter().all(|action| !action.changes());
         if only_tells && evidence.told.contains(&self.told_as()) {
             return Some("its user has been told".to_owned());
         }
         forbids(self.owner, &decision.steps, evidence)
+            .or_else(|| self.takes_protected_along(policy, decision, evidence))
+    }
+
+    /// A restart takes along what hangs on the unit, also what a rule protects.
+    fn takes_protected_along(&self, policy: &Policy, decision: &Decision, evidence: &Evidence<'_>) -> Option<String> {
+        let unit = self.unit(evidence).filter(|_| decision.ladder.contains(&Action::Restart))?;
+        let user = self.owner.unit()?.user;
+        unit.dependents.iter().find_map(|name| {
+            let name = UnitName { user, name: name.clone() };
+            evidence.units.get(&name).filter(|facts| facts.is_active())?;
+            let guard = policy.guard_of(&name.name)?;
+            Some(format!("{} hangs on it, which the rule \"{}\" protects", name.name, guard.name))
+        })
     }
 
     /// The owner and the files that its user would be told of, as one line: whoever was told of just

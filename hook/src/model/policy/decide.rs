@@ -1,6 +1,8 @@
 //! Which rule decides about an owner, and why the ones before it do not.
 
 use super::{Ladder, Mismatch, Policy, Rule, Source, Step, Subject};
+use crate::model::owner::OwnerKind;
+use crate::model::verdict::Verdict;
 
 /// What is said of one owner, and by which rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +71,13 @@ impl Rule {
 }
 
 impl Policy {
+    /// The rule that protects a service of this name from being restarted.
+    pub fn guard_of(&self, unit: &str) -> Option<&Rule> {
+        let subject = Subject { unit: Some(unit), ..Subject::new(OwnerKind::Service, Verdict::Stale) };
+        let rule = self.decide(&subject).rule?;
+        (rule.protect && !rule.ladder.steps().contains(&Step::Restart)).then_some(rule)
+    }
+
     /// What is to be done about this owner.
     ///
     /// The first rule that matches decides. Where a rule with `protect` matches, only a rule that

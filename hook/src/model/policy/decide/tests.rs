@@ -188,3 +188,13 @@ fn explain_says_why_the_rules_before_do_not_decide() {
         ]
     );
 }
+
+#[test]
+fn a_unit_that_a_rule_protects_is_known_by_name() {
+    let bus = || protecting("bus", units(&["dbus.service"]));
+    let named = rule("named", units(&["dbus.service"]), Action::Restart);
+    let guard = |policy: Policy| policy.guard_of("dbus.service").map(|rule| rule.name.clone());
+    assert_eq!(guard(policy(vec![bus()])).as_deref(), Some("bus"));
+    assert_eq!(guard(policy(vec![named, bus()])), None, "the admin says that it may be restarted");
+    assert_eq!(policy(vec![bus()]).guard_of("cron.service"), None);
+}
