@@ -71,7 +71,12 @@ fn monitoring_the_journal_and_past_runs_tell_of_an_upgrade() -> Result<()> {
     let fresh = machine.reexec(&["report"])?;
     ensure!(fresh.code() == Some(0) && fresh.text().lines().count() == 1, "{}", fresh.text());
     ensure!(!machine.reexec(&["history"])?.text().contains("probed"), "a run before the upgrade");
+    let published = b"version: 1\ndefaults: { metrics: /run/node.prom, reboot_flag: true }\n";
+    machine.bed.write_file("/etc/reexec/policy.d/30-published.yaml", published)?;
     upgrade(&machine, 2)?;
+    let metrics = String::from_utf8(machine.bed.read_file("/run/node.prom")?)?;
+    ensure!(metrics.contains("reexec_last_run_proofs{proof=\"fresh\"} 2\n"), "{metrics}");
+    assert_eq!(machine.bed.shell("ls -a /run | grep node; stat -c %a /run/node.prom")?, "node.prom\n644");
 
     // The journal: the run under our own unit, and what was done to a unit under that.
     let told = entries(&machine, "probed.service", "REEXEC_PROOF")?;

@@ -334,6 +334,11 @@ fn next_steps(report: &Report, asked: Asked) -> Vec<(String, String)> {
             let why = format!("no rule says what to do about it{more}; see reexec-policy(5)");
             steps.push((format!("systemctl restart {}", first.owner.name), why));
         }
+        let loose = named(&|row| row.owner.kind == OwnerKind::Loose && row.verdict >= Verdict::Stale);
+        if let (true, Some(pid)) = (steps.is_empty(), loose.first().and_then(|row| row.pids.first())) {
+            let why = "why; what belongs to no unit is started anew by hand".to_owned();
+            steps.push((format!("reexec explain {pid}"), why));
+        }
         if steps.is_empty() && report.owners.iter().any(|row| row.owner.kind == OwnerKind::Session) {
             steps.push(("logout".to_owned(), "sessions get the new files at the next login".to_owned()));
         }
