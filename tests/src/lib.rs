@@ -3,6 +3,7 @@
 pub mod bed;
 pub mod debian;
 pub mod echo;
+pub mod fixture;
 pub mod load;
 pub mod machine;
 pub mod manual;

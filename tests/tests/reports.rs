@@ -6,6 +6,7 @@ use anyhow::{ensure, Context, Result};
 use reexec::model::file::FileId;
 use reexec::model::history::PastRun;
 use reexec::model::judge::VerdictOf;
+use reexec::model::old::Way;
 use reexec::model::owner::Owner;
 use reexec::model::plan::{Action, Decision};
 use reexec::model::process::{ProcessKey, ProcessSnapshot};
@@ -94,6 +95,7 @@ fn report() -> Report {
         owners,
         gaps: Vec::new(),
         summary: Summary { scanned: 100, stale: 7, ..Summary::default() },
+        way: Way::default(),
     }
 }
 
@@ -110,6 +112,7 @@ fn quiet() -> Report {
         owners: Vec::new(),
         reboot: Reboot::of(facts, &[], &[]),
         summary: Summary { scanned: 100, ..Summary::default() },
+        way: Way::default(),
         ..report()
     }
 }

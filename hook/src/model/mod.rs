@@ -15,6 +15,7 @@ pub mod judge;
 pub mod kinship;
 pub mod mapping;
 pub mod note;
+pub mod old;
 pub mod owner;
 pub mod pending;
 pub mod plan;

@@ -94,6 +94,9 @@ pub struct Memory {
     pub snapshots: Vec<Snapshot>,
     /// When it was last added to, in nanoseconds since 1970.
     pub time: i128,
+    /// Whether the last look at the processes left some that run old files.
+    #[serde(default)]
+    pub leftovers: bool,
 }
 
 /// As many files as five whole distributions upgrades touch; older ones are forgotten first.

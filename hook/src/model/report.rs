@@ -3,6 +3,7 @@
 use super::claim::Package;
 use super::file::Stamp;
 use super::judge::VerdictOf;
+use super::old::Way;
 use super::owner::Owner;
 use super::plan::{Decision, StepReport};
 use super::reboot::Reboot;
@@ -156,6 +157,8 @@ pub struct Report {
     pub reboot: Reboot,
     /// Counts.
     pub summary: Summary,
+    /// How it was found out.
+    pub way: Way,
 }
 
 impl Report {

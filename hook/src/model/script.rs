@@ -131,6 +131,21 @@ pub fn script_of(program: &Path, arguments: &[Vec<u8>], working_folder: Option<&
     }
 }
 
+/// Where nobody reads code: texts for people.
+const DOCUMENTS: &str = "/usr/share/doc";
+
+/// Whether a file that is no program of its own may be code that some interpreter reads, by its name:
+/// who reads a file need not keep it open, so its inode does not tell of him.
+pub fn may_be_read(path: &Path) -> bool {
+    match path.extension().map(OsStr::to_str) {
+        None => !path.starts_with(DOCUMENTS),
+        Some(None) => true,
+        Some(Some(suffix)) => {
+            FAMILIES.iter().any(|family| family.sources.contains(&suffix) || family.archives.contains(&suffix))
+        }
+    }
+}
+
 /// Whether a program is one that reads scripts.
 pub fn is_interpreter(program: &Path) -> bool {
     Interpreter::of(program).is_some()

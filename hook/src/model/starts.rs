@@ -65,7 +65,7 @@ impl Starts {
     /// From the bytes of a file; none where they are of another boot, for other pids, or damaged.
     pub fn parse(bytes: &[u8], of: &StartsOf) -> Starts {
         let rest = bytes.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(head(of).as_bytes()));
-        let rows = rest.filter(|rest| rest.len() % ROW == 0).unwrap_or_default().chunks_exact(ROW);
+        let rows = rest.filter(|rest| rest.len().is_multiple_of(ROW)).unwrap_or_default().chunks_exact(ROW);
         let row = |row: &[u8]| {
             let (pid, ticks) = row.split_at(4);
             Some((u32::from_le_bytes(pid.try_into().ok()?), u64::from_le_bytes(ticks.try_into().ok()?)))

@@ -4,6 +4,7 @@ use crate::model::damage::{Damage, Part};
 use crate::model::file::FileId;
 use crate::model::health::{Check, Health};
 use crate::model::judge::VerdictOf;
+use crate::model::old::Way;
 use crate::model::owner::Owner;
 use crate::model::reboot::Reboot;
 use crate::model::report::{OwnerRow, Replacement, Report, TransactionRow};
@@ -28,6 +29,10 @@ pub fn render(report: &Report, exit_code: u8) -> String {
 /// The report as a value, for what is kept on disk.
 pub fn value(report: &Report, exit_code: u8) -> Value {
     let summary = &report.summary;
+    let (inodes, why) = match &report.way {
+        Way::Inodes(inodes) => (*inodes, None),
+        Way::Processes(why) => (0, Some(why.as_str()).filter(|why| !why.is_empty())),
+    };
     json!({
         "schema": SCHEMA,
         "tool": concat!("reexec ", env!("CARGO_PKG_VERSION")),
@@ -47,6 +52,7 @@ pub fn value(report: &Report, exit_code: u8) -> Value {
             "identical": summary.identical,
             "millis": summary.millis,
         },
+        "way": { "by": report.way.word(), "inodes": inodes, "why": why },
         "verdict": report.overall().word(),
         "exit_code": exit_code,
     })

@@ -2,6 +2,7 @@
 
 use crate::model::claim::Package;
 use crate::model::health::{Check, Health};
+use crate::model::old::Way;
 use crate::model::owner::{Owner, OwnerKind};
 use crate::model::plan::{Action, Outcome};
 use crate::model::report::{OwnerRow, Proof, Report};
@@ -31,6 +32,9 @@ pub fn render(report: &Report, asked: Asked, style: &Style) -> String {
     style.paragraph(&mut out, "", &headline(report));
     if style.color {
         out = format!("{}\n", style.bold(out.trim_end()));
+    }
+    if style.verbose {
+        out.push_str(&way(report));
     }
     for row in report.owners.iter().filter(|row| asked != Asked::Report || row.decision.ladder != [Action::Ignore]) {
         out.push('\n');
@@ -121,8 +125,23 @@ fn headline(report: &Report) -> String {
         said.push(format!("{} could not be told", count(summary.unknown, "process", "processes")));
     }
     match said.is_empty() {
+        true if matches!(report.way, Way::Inodes(_)) => {
+            "Nothing uses the files that were replaced (their inodes were asked).".to_owned()
+        }
         true => format!("Nothing runs an old file ({looked}{identical})."),
         false => format!("{} ({looked}{identical}).", capital(&said.join(", "))),
+    }
+}
+
+/// Whether the inodes or the processes were asked, in one line.
+fn way(report: &Report) -> String {
+    match &report.way {
+        Way::Inodes(number) => {
+            let number = count(*number, "file", "files");
+            format!("asked the inodes of {number} that were replaced: nobody has one of them open or mapped\n")
+        }
+        Way::Processes(why) if why.is_empty() => String::new(),
+        Way::Processes(why) => format!("looked at the processes, since {}\n", escape(why.as_bytes())),
     }
 }
 

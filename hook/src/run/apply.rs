@@ -2,12 +2,13 @@
 
 use super::climb::{Begun, Climb};
 use super::desk::{Desk, Known};
-use super::look::look;
+use super::look::{look, unused};
 use super::publish::publish;
 use super::report::{judge_reboot, spare, Deciding};
-use super::wait;
+use super::{old, wait};
 use crate::model::claim::Claim;
 use crate::model::file::Stamp;
+use crate::model::old::Way;
 use crate::model::pending::{merge_packages, Memory, Pending};
 use crate::model::policy::{Circumstances, Later, Policy, When};
 use crate::model::report::{OwnerRow, Proof, Report};
@@ -125,11 +126,17 @@ fn finish(desk: &Desk<'_>, run: &Run, paths: &[PathBuf], pending: &[Pending], kn
             let mut memory: Memory = desk.store.memory(&desk.boot_id);
             memory.add(pending, &known.now, clock::now());
             memory.packages.clone_from(&known.packages);
+            memory.leftovers = run.report.as_ref().is_none_or(leaves_old_files);
             desk.store.remember(&memory)?;
             desk.store.clear(paths)?;
         }
     }
     desk.store.end()
+}
+
+/// Whether processes are left that the next run has to find again.
+fn leaves_old_files(report: &Report) -> bool {
+    report.summary.stale + report.summary.tainted > 0
 }
 
 /// Half-configured packages are no place to restart anything in.
@@ -190,7 +197,14 @@ impl Round<'_> {
         if let (Some(begun), Mode::Act) = (&interrupted, mode) {
             wait::until_settled(&begun.units(), policy.defaults.deadline);
         }
-        let mut report = look(desk, self.known)?;
+        let way = match (self.order.moment, &interrupted) {
+            (Moment::AfterTransaction, None) => old::ask(desk, pending, self.known),
+            _ => Way::default(),
+        };
+        let mut report = match way {
+            Way::Inodes(inodes) => unused(desk, self.known, inodes),
+            way => Report { way, ..look(desk, self.known)? },
+        };
         let asked = Circumstances {
             asked: self.order.moment == Moment::Now,
             at_once: self.order.at_once,

@@ -41,6 +41,8 @@ pub struct Known {
     pub managers: Vec<String>,
     /// What could not be read of it.
     pub gaps: Vec<String>,
+    /// Processes that run old files were left by the last run.
+    pub leftovers: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -90,6 +92,7 @@ impl Known {
     pub fn add_memory(&mut self, memory: Memory) {
         self.earlier = memory.claims;
         self.snapshots = memory.snapshots;
+        self.leftovers = memory.leftovers;
         merge_packages(&mut self.packages, &memory.packages);
     }
 

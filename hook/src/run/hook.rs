@@ -5,6 +5,7 @@ use crate::cli::{HookArguments, Phase as CliPhase};
 use crate::model::claim::Claim;
 use crate::model::pending::{Pending, Side, Snapshot};
 use crate::model::policy::When;
+use crate::model::script::may_be_read;
 use crate::model::text::escape;
 use crate::run::protect;
 use crate::sys::files::{Links, Root};
@@ -12,6 +13,7 @@ use crate::sys::plugin::{Phase, Plugin, PluginError, Plugins, TriggerInput};
 use crate::sys::systemd::{self, Systemd};
 use crate::sys::{clock, content, host, input};
 use anyhow::Result;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -57,10 +59,10 @@ pub fn hook(desk: &Desk<'_>, typed: &HookArguments) -> Told {
     }
     let mut pending = take(desk, typed, plugin.as_ref());
     told.lines.extend(pending.gaps.iter().cloned());
-    if desk.store.newest_pending().is_some_and(|newest| newest.repeats(&pending)) {
+    let (_, waiting, _) = desk.pending();
+    if waiting.last().is_some_and(|newest| newest.repeats(&pending)) {
         return told;
     }
-    let (paths, waiting, _) = desk.pending();
     let bracketed = waiting.iter().any(|one| one.side == Side::Pre && one.manager == pending.manager);
     // A trigger inside a transaction that was announced: the call behind it speaks.
     let inner = (bracketed && !typed.arguments.is_empty()) || pending.adds_nothing(&waiting);
@@ -75,7 +77,6 @@ pub fn hook(desk: &Desk<'_>, typed: &HookArguments) -> Told {
             told.strict_code = super::report::report(desk).map_or(2, |report| report.exit_code());
         }
     }
-    drop(paths);
     told
 }
 
@@ -149,18 +150,22 @@ fn take(desk: &Desk<'_>, typed: &HookArguments, plugin: Option<&Plugin>) -> Pend
 
 /// The moment behind which a change in the package database is news, in seconds since 1970.
 fn since(desk: &Desk<'_>) -> i64 {
-    let first_waiting = desk.pending().1.first().map(|pending| pending.time);
-    let last = desk.store.memory(&desk.boot_id).time;
-    let moment = first_waiting.unwrap_or(last).max(clock::boot());
+    let store = &desk.store;
+    let moment = store.first_pending_time().or_else(|| store.remembered_at()).unwrap_or(0).max(clock::boot());
     i64::try_from(moment / 1_000_000_000).unwrap_or(0)
 }
 
 /// The claimed files as they are now, with their handles.
 fn snapshots(claims: &[Claim], root: &Path) -> Vec<Snapshot> {
     let (own, below) = (Root::Own, |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path)));
+    // A package has some hundred files in a folder, and its links are the same for all of them.
+    let mut folders: HashMap<PathBuf, PathBuf> = HashMap::new();
     let look = |claim: &Claim| {
         let Claim::File { path, .. } = claim else { return None };
-        let path: PathBuf = own.resolve_folder(&below(path));
+        let path = below(path);
+        let folder = path.parent()?;
+        let real = folders.entry(folder.to_owned()).or_insert_with(|| own.resolve(folder));
+        let path = real.join(path.file_name()?);
         let (facts, handle) = own.look_with_handle(&path, Links::Keep)?;
         let handle =
             handle.map(|handle| (handle.kind, handle.bytes.iter().map(|byte| format!("{byte:02x}")).collect()));
@@ -168,7 +173,8 @@ fn snapshots(claims: &[Claim], root: &Path) -> Vec<Snapshot> {
     };
     let mut all: Vec<Snapshot> = claims.iter().filter_map(look).collect();
     let end = Instant::now() + DIGESTS_DEADLINE;
-    for snapshot in all.iter_mut().take_while(|_| Instant::now() < end) {
+    let texts = all.iter_mut().filter(|snapshot| may_be_read(&snapshot.path));
+    for snapshot in texts.take_while(|_| Instant::now() < end) {
         snapshot.digest = content::text_digest(&own, &snapshot.path, &snapshot.facts);
     }
     all

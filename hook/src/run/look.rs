@@ -3,6 +3,7 @@
 use super::desk::{Desk, Known};
 use crate::cli::Common;
 use crate::model::judge::{judge_process, Standing, VerdictOf};
+use crate::model::old::Way;
 use crate::model::owner::OwnerKind;
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow};
@@ -105,6 +106,20 @@ fn name_services(verdicts: &mut [VerdictOf], common: &Common) {
     }
 }
 
+/// The report of a transaction whose old files have no users: no process was looked at.
+pub fn unused(desk: &Desk<'_>, known: &Known, inodes: usize) -> Report {
+    let looked = Looked {
+        hung: Arc::default(),
+        started: clock::now(),
+        seen: Seen::default(),
+        verdicts: Vec::new(),
+        extent: Extent::Noteworthy,
+        faults: desk.plugin_faults.clone(),
+        claimed: known.now.len(),
+    };
+    Report { way: Way::Inodes(inodes), ..looked.report(desk, known) }
+}
+
 impl Looked {
     /// As a report without decisions.
     pub fn report(self, desk: &Desk<'_>, known: &Known) -> Report {
@@ -161,6 +176,7 @@ fn assemble(seen: &Seen, verdicts: Vec<VerdictOf>, extent: Extent, started: i128
         gaps: closed(seen),
         reboot: Reboot::default(),
         summary,
+        way: Way::default(),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod hook;
 pub mod look;
 pub mod modules;
 pub mod names;
+pub mod old;
 pub mod packages;
 pub mod patience;
 pub mod policy;

@@ -10,6 +10,7 @@ use crate::model::starts::Starts;
 use crate::sys::clock;
 use crate::sys::mappings::{self, Source};
 use crate::sys::procs::Procs;
+use crate::sys::raw;
 use crate::sys::spaces::Spaces;
 use crate::sys::users::Users;
 use anyhow::{bail, Result};
@@ -144,6 +145,8 @@ fn threads(question: &Question, processes: usize) -> usize {
 
 /// Looks at all processes but those that are known to hang.
 pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
+    // This thread opens all that it uses, and hands no descriptor to who waits for it.
+    raw::own_descriptors();
     let procs = Procs::at(&question.proc)?;
     let pids = procs.pids()?;
     let source = source(question, &procs);

@@ -54,7 +54,7 @@ impl<'a> Scanner<'a> {
             Err(gap) => return self.note_gap(pid, gap),
         };
         let namespace = self.hall.procs.mount_namespace(pid);
-        if self.is_plain(pid, namespace) {
+        if self.is_plain(pid, namespace, &maps) {
             self.seen.scanned += 1;
             return;
         }
@@ -89,12 +89,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether nothing is to be said of the process, as far as can be told from the inodes that it maps.
-    fn is_plain(&mut self, pid: i32, namespace: Option<u64>) -> bool {
+    fn is_plain(&mut self, pid: i32, namespace: Option<u64>, maps: &File) -> bool {
         if self.hall.question.extent == Extent::All || self.mappings.fault().is_some() {
             return false;
         }
         let sights = self.hall.sights.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(since) = sights.plain_since(namespace, self.mappings.rows()) else { return false };
+        let Some(since) = sights.plain_since(namespace, &mut self.mappings, maps) else { return false };
         drop(sights);
         // Who started before a claimed link was flipped has to be asked what it loaded through it.
         let since = self.hall.question.claims.newest_link().map_or(since, |made| made.max(since));

@@ -10,7 +10,7 @@ use crate::model::verdict::Content;
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use crate::sys::loader::Memory;
-use crate::sys::mappings::Row;
+use crate::sys::mappings::Mappings;
 use crate::sys::procs::{build_id, ProcessHandle};
 use crate::sys::spaces::Spaces;
 use std::collections::HashMap;
@@ -38,10 +38,12 @@ pub struct Sights {
     overlays: HashMap<(Space, u64), bool>,
 }
 
-/// A file that is what its only name says, so that the number of its inode is all that must be known
-/// of a mapping of it.
-#[derive(Debug, Clone, Copy)]
+/// A file that is what its names say, so that the number of its inode, and its name where it has
+/// several, is all that must be known of a mapping of it.
+#[derive(Debug, Clone)]
 struct Plain {
+    /// Its names that were looked at, as indices of files; empty where it has only one.
+    names: Vec<u32>,
     /// Who started later and executes it has nothing to fear; `None` where it was not looked at for that.
     executed_since: Option<Stamp>,
     /// The same for who only reads it.
@@ -61,10 +63,11 @@ impl Sights {
 
     /// For a process in the mount namespace of this number that maps just these: the moment such that
     /// nothing is to be said of it if it started later. `None` where it must be looked at closely.
-    pub fn plain_since(&self, namespace: Option<u64>, rows: &[Row]) -> Option<Stamp> {
+    pub fn plain_since(&self, namespace: Option<u64>, mappings: &mut Mappings, maps: &File) -> Option<Stamp> {
         let space = self.spaces.known(namespace)?;
         let (mut since, mut lowest_code) = (Stamp::MIN, true);
-        for row in rows {
+        for index in 0..mappings.rows().len() {
+            let row = &mappings.rows()[index];
             let plain = self.plain.get(&(space, row.mapping.id))?;
             let execute = row.mapping.execute;
             // The program's own code lies lowest. Where something else does, it may have been mapped
@@ -75,6 +78,11 @@ impl Sights {
             }
             lowest_code &= !execute;
             since = since.max(if execute { plain.executed_since? } else { plain.read_since });
+            // What is said of one name of an inode need not be so of another one.
+            if !plain.names.is_empty() {
+                let name = mappings.named(maps, index).name;
+                plain.names.iter().find(|&&file| self.files[file as usize].sighting.name == name)?;
+            }
         }
         (!lowest_code).then_some(since)
     }
@@ -83,32 +91,50 @@ impl Sights {
     pub fn remember(&mut self, usage: &Use) {
         let view = &self.files[usage.file as usize];
         let key = (view.sighting.space, view.sighting.printed);
+        let knows_all = |plain: &Plain| {
+            plain.names.is_empty() && plain.executed_since.is_some() && plain.is_program >= usage.is_program
+        };
+        if self.plain.get(&key).is_some_and(knows_all) {
+            return;
+        }
         let asks_more =
             view.aside.is_some() || view.upper_build_id.is_some() || script::is_interpreter(view.sighting.path());
-        if asks_more || self.nameless(key.0, key.1, Some(Stamp::MAX)) != Some(usage.file) {
+        if asks_more {
             return;
         }
         let new = match &view.standing {
+            Standing::Replaced { .. } | Standing::Gone | Standing::Covered | Standing::Hidden(_) => return,
             Standing::Live(facts) => {
                 let since = facts.last_change();
                 let claimed = view.claimed == Claimed::File;
+                let is_only = self.nameless(key.0, key.1, Some(Stamp::MAX)) == Some(usage.file);
+                if !is_only && !view.examined {
+                    return;
+                }
                 Plain {
+                    names: if is_only { Vec::new() } else { vec![usage.file] },
                     executed_since: view.examined.then_some(since),
                     read_since: if claimed { since } else { Stamp::MIN },
                     end: judge::end_of_pages(facts.size),
                     is_program: usage.is_program,
                 }
             }
-            _ => Plain {
+            Standing::NoFile => Plain {
+                names: Vec::new(),
                 executed_since: Some(Stamp::MIN),
                 read_since: Stamp::MIN,
                 end: u64::MAX,
                 is_program: usage.is_program,
             },
         };
-        let known = self.plain.entry(key).or_insert(new);
-        known.executed_since = known.executed_since.or(new.executed_since);
-        known.is_program |= new.is_program;
+        match self.plain.get_mut(&key) {
+            Some(known) => {
+                known.executed_since = known.executed_since.or(new.executed_since);
+                known.is_program |= new.is_program;
+                known.names.extend(new.names.first().filter(|&name| !known.names.contains(name)).copied());
+            }
+            None => drop(self.plain.insert(key, new)),
+        }
     }
 
     /// The index of a mapped file whose name need not be asked for: it was met, and has had no other name

@@ -24,11 +24,13 @@ pub fn until_quiet(desk: &Desk<'_>, quiet: Duration) {
     let _line = progress::show("waiting until no package manager is at work");
     let end = Instant::now() + BUSY_AT_MOST;
     let mut since = Instant::now();
-    let mut seen = desk.pending().0;
+    let mut seen = desk.store.pending_files();
     while since.elapsed() < quiet && Instant::now() < end {
         std::thread::sleep(BUSY_PULSE.min(quiet));
-        let now = desk.pending().0;
-        if is_busy(desk) || now != seen {
+        let now = desk.store.pending_files();
+        // A plugin is a process of its own: it is asked only when all else has been quiet. Who was at
+        // work before that and left nothing behind has changed nothing.
+        if now != seen || (since.elapsed() >= quiet && is_busy(desk)) {
             since = Instant::now();
             seen = now;
         }

@@ -1,18 +1,18 @@
 //! The clocks.
 
+use super::raw::{clock, Clock};
 use crate::model::file::Stamp;
 use jiff::tz::TimeZone;
-use rustix::time::{clock_gettime, ClockId};
 
 /// Now, in nanoseconds since 1970.
 pub fn now() -> Stamp {
-    stamp(ClockId::Realtime)
+    clock(Clock::Realtime)
 }
 
 /// When the machine came up, on the clock that files are dated with. Process start times count from
 /// here (proc_pid_stat(5), field 22), time asleep included.
 pub fn boot() -> Stamp {
-    now() - stamp(ClockId::Boottime)
+    now() - clock(Clock::Boottime)
 }
 
 /// The moment of a start time in clock ticks (`USER_HZ` is 100 on every Linux).
@@ -26,9 +26,4 @@ pub fn zone(name: Option<&str>) -> Option<TimeZone> {
         Some(name) => TimeZone::get(name).ok(),
         None => Some(TimeZone::system()),
     }
-}
-
-fn stamp(clock: ClockId) -> Stamp {
-    let time = clock_gettime(clock);
-    Stamp::from(time.tv_sec) * 1_000_000_000 + Stamp::from(time.tv_nsec)
 }

@@ -92,6 +92,11 @@ pub fn text_digest(root: &Root, path: &Path, facts: &FileFacts) -> Option<String
     is_text.then(|| digest(&file, "sha256")).flatten()
 }
 
+/// Whether a path names an ELF file now.
+pub fn is_elf(root: &Root, path: &Path) -> bool {
+    root.open(path).is_some_and(|file| head(&file).starts_with(b"\x7fELF"))
+}
+
 /// A text, cut short.
 pub fn text(root: &Root, path: &Path) -> Option<Vec<u8>> {
     let file = root.open(path)?;

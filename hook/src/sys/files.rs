@@ -131,9 +131,10 @@ impl Root {
     }
 }
 
+// Of the thread and not of the process: a scan has a table of descriptors of its own.
 fn link_of(file: BorrowedFd<'_>) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
-    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+    std::fs::read_link(format!("/proc/thread-self/fd/{}", file.as_raw_fd())).ok()
 }
 
 /// Opens for reading what an `O_PATH` descriptor stands for, if it is a regular file.
@@ -144,7 +145,7 @@ pub fn reopen(file: BorrowedFd<'_>) -> Option<File> {
         return None;
     }
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    rustix::fs::open(format!("/proc/self/fd/{}", file.as_raw_fd()), flags, Mode::empty()).ok().map(File::from)
+    rustix::fs::open(format!("/proc/thread-self/fd/{}", file.as_raw_fd()), flags, Mode::empty()).ok().map(File::from)
 }
 
 /// What an open descriptor stands for.

@@ -9,6 +9,7 @@ pub mod files;
 pub mod holders;
 pub mod host;
 pub mod inits;
+pub mod inodes;
 pub mod input;
 pub mod journal;
 pub mod loader;

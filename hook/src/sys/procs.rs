@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// Small files of `/proc`, and arguments, are cut here.
 const MOST_SMALL: u64 = 64 << 10;
+/// As much as one read of such a file gives.
+const USUAL_SMALL: usize = 4 << 10;
 /// Room for the names of a thousand processes.
 const LISTING: usize = 32 << 10;
 /// Numbers of namespaces have ten digits.
@@ -193,7 +195,8 @@ impl ProcessHandle {
     }
 
     fn read(&self, name: &str, most: u64) -> Result<Vec<u8>, Gap> {
-        let mut bytes = Vec::new();
+        // Room for all but the longest of them, or the first reads would be of 32 bytes.
+        let mut bytes = Vec::with_capacity(USUAL_SMALL);
         self.open_file(name)?.take(most).read_to_end(&mut bytes).map_err(|error| gap_of_io(&error))?;
         Ok(bytes)
     }

@@ -1,10 +1,41 @@
-//! The system calls that no safe library offers: file handles and `PROCMAP_QUERY`.
+//! The system calls that no safe library offers: file handles, leases, `PROCMAP_QUERY`, and what must
+//! go through the C library.
 #![allow(unsafe_code)]
 
-use crate::model::file::FileId;
+use crate::model::file::{FileId, Stamp};
 use crate::model::mapping::{device, Mapping, Wanted};
 use rustix::io::Errno;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// A clock of clock_gettime(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Since 1970.
+    Realtime,
+    /// Since boot, time asleep included.
+    Boottime,
+}
+
+/// What a clock says, in nanoseconds. By the C library: the other way to the kernel's fast clock reads
+/// a page that valgrind takes away, and instructions are counted there.
+pub fn clock(clock: Clock) -> Stamp {
+    let id = match clock {
+        Clock::Realtime => libc::CLOCK_REALTIME,
+        Clock::Boottime => libc::CLOCK_BOOTTIME,
+    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec`, which outlives the call; both clocks are on every Linux.
+    unsafe { libc::clock_gettime(id, &mut time) };
+    Stamp::from(time.tv_sec) * 1_000_000_000 + Stamp::from(time.tv_nsec)
+}
+
+/// Gives the calling thread a table of descriptors of its own, with all that are open now. Alone with
+/// it, the kernel need not count who uses a descriptor, at every call.
+pub fn own_descriptors() {
+    // SAFETY: descriptors that others open or close later are not seen by this thread, nor its by them;
+    // the caller hands none over to other threads. Where it fails nothing has changed.
+    unsafe { libc::unshare(libc::CLONE_FILES) };
+}
 
 /// A file's handle: type and opaque bytes, with the inode's generation in it, so that a new file
 /// under an old inode number has another one (open_by_handle_at(2)).
@@ -45,6 +76,49 @@ pub fn handle_of(file: BorrowedFd<'_>) -> Option<FileHandle> {
     };
     let bytes = raw.data.get(..raw.bytes as usize)?;
     (result == 0).then(|| FileHandle { kind: raw.kind, bytes: bytes.to_vec() })
+}
+
+/// Of `include/uapi/asm-generic/fcntl.h`.
+const F_SETSIG: libc::c_int = 10;
+
+/// Opens an inode by its handle, from any folder of its file system; `ESTALE` where it is gone. What a
+/// handle leads to is the regular file that it was taken of, so that opening waits for nobody.
+pub fn open_by_handle(folder: BorrowedFd<'_>, handle: &FileHandle) -> Result<OwnedFd, Errno> {
+    let mut raw = RawHandle { bytes: handle.bytes.len() as u32, kind: handle.kind, data: [0; MAX_HANDLE_BYTES] };
+    raw.data.get_mut(..handle.bytes.len()).ok_or(Errno::INVAL)?.copy_from_slice(&handle.bytes);
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY;
+    // SAFETY: `raw` is a `struct file_handle` that names no more bytes than it has, and outlives the call.
+    let file =
+        unsafe { libc::syscall(libc::SYS_open_by_handle_at, folder.as_raw_fd(), std::ptr::from_mut(&mut raw), flags) };
+    match i32::try_from(file) {
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+        Ok(file @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(file) }),
+        _ => Err(last_error()),
+    }
+}
+
+/// Whether anybody but this descriptor has the file open or mapped: then the kernel grants no write
+/// lease on it. A lease that is granted is given back at once; whoever opens the file in between waits
+/// for that, and its signal is one that does nothing to us.
+pub fn is_used_elsewhere(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let set = |command: libc::c_int, value: libc::c_int| {
+        // SAFETY: these commands of fcntl(2) take an integer and touch no memory of ours.
+        match unsafe { libc::fcntl(file.as_raw_fd(), command, value) } {
+            -1 => Err(last_error()),
+            _ => Ok(()),
+        }
+    };
+    // Ignored by default (signal(7)), where SIGIO, which a lease sends otherwise, would end us.
+    set(F_SETSIG, libc::SIGURG)?;
+    match set(libc::F_SETLEASE, libc::F_WRLCK) {
+        Ok(()) => set(libc::F_SETLEASE, libc::F_UNLCK).map(|()| false),
+        Err(Errno::AGAIN) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
 /// `struct procmap_query` of `include/uapi/linux/fs.h` (Linux 6.11).
@@ -127,7 +201,7 @@ fn ask(maps: BorrowedFd<'_>, query: &mut ProcmapQuery) -> Result<(), Errno> {
     let result = unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY as _, std::ptr::from_mut(query)) };
     match result {
         0 => Ok(()),
-        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
+        _ => Err(last_error()),
     }
 }
 

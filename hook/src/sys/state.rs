@@ -79,13 +79,31 @@ impl Store {
         (found, gaps)
     }
 
-    /// The newest pending file, cheaply.
-    pub fn newest_pending(&self) -> Option<Pending> {
-        let entries = fs::read_dir(self.pending_folder()).ok()?;
-        let names = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|e| e == "json"));
-        read(&names.max()?).ok()
+    /// The names of all that waits, without reading any of it.
+    pub fn pending_files(&self) -> Vec<PathBuf> {
+        let folders = [self.held_folder(), self.pending_folder()];
+        let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let names = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut names: Vec<PathBuf> = names.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        names.sort();
+        names
+    }
+
+    /// When the first of all that waits was written, in nanoseconds since 1970, by its name.
+    pub fn first_pending_time(&self) -> Option<i128> {
+        let time = |path: &PathBuf| path.file_name()?.to_str()?.split('-').next()?.parse().ok();
+        self.pending_files().iter().filter_map(time).min()
+    }
+
+    /// When something was last remembered, in nanoseconds since 1970, without reading all of it.
+    pub fn remembered_at(&self) -> Option<i128> {
+        let modified = fs::metadata(self.memory_file()).and_then(|data| data.modified()).ok()?;
+        let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i128::try_from(since.as_nanos()).ok()
+    }
+
+    fn memory_file(&self) -> PathBuf {
+        self.run.join("since-boot.json")
     }
 
     /// Puts aside what cannot be acted on now.
@@ -128,16 +146,13 @@ impl Store {
     /// What was replaced since boot; nothing of another boot.
     pub fn memory(&self, boot_id: &str) -> Memory {
         let fresh = Memory { boot_id: boot_id.to_owned(), ..Memory::default() };
-        read::<Memory>(&self.run.join("since-boot.json"))
-            .ok()
-            .filter(|memory| memory.boot_id == boot_id)
-            .unwrap_or(fresh)
+        read::<Memory>(&self.memory_file()).ok().filter(|memory| memory.boot_id == boot_id).unwrap_or(fresh)
     }
 
     /// Keeps what was replaced since boot.
     pub fn remember(&self, memory: &Memory) -> Result<()> {
         make_folder(&self.run)?;
-        write_whole(&self.run.join("since-boot.json"), memory)
+        write_whole(&self.memory_file(), memory)
     }
 
     /// Start times that earlier looks read.
