@@ -7,7 +7,7 @@ use crate::model::owner::{Owner, OwnerKind};
 use crate::model::plan::{Action, Outcome};
 use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::text::{escape, escape_path};
-use crate::model::verdict::{Cause, CauseKind, Method, Verdict};
+use crate::model::verdict::{Cause, CauseKind, Certainty, Method, Verdict};
 pub use crate::render::style::Style;
 use crate::render::style::INDENT;
 use std::fmt::Write as _;
@@ -282,6 +282,10 @@ fn cause_line(out: &mut String, report: &Report, cause: &Cause, style: &Style) {
 
 fn method_words(cause: &Cause) -> String {
     match cause.method {
+        method if cause.certainty == Certainty::Likely => match method {
+            Method::Unknown => "replaced (likely read)".to_owned(),
+            method => format!("{method} (likely read)"),
+        },
         Method::Unknown => "replaced".to_owned(),
         Method::Overwritten if cause.kind != CauseKind::Script => {
             "overwritten in place: restart it before it crashes".to_owned()

@@ -2,6 +2,7 @@
 
 use crate::cli::Common;
 use crate::model::claim::{Claim, Package};
+use crate::model::judge::Window;
 use crate::model::pending::{merge_packages, settle_packages, Memory, Pending, Snapshot};
 use crate::run::{claims, packages};
 use crate::sys::config::{self, Sources};
@@ -35,6 +36,8 @@ pub struct Known {
     pub earlier: Vec<Claim>,
     /// Files as they were before each transaction, oldest first.
     pub snapshots: Vec<Snapshot>,
+    /// When the transactions that are not acted on yet were replacing files.
+    pub windows: Vec<Window>,
     /// Packages with their versions.
     pub packages: Vec<Package>,
     /// Who said it.
@@ -102,6 +105,7 @@ impl Known {
         merge_packages(&mut now, pending.iter().flat_map(|one| &one.packages));
         merge_packages(&mut self.packages, &now);
         settle_packages(&mut self.packages, &now);
+        self.windows.extend(Window::of(pending));
         for one in pending {
             self.now.extend(one.claims.iter().cloned());
             self.snapshots.extend(one.snapshots.iter().cloned());

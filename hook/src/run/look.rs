@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, Known};
 use crate::cli::Common;
-use crate::model::judge::{judge_process, Standing, VerdictOf};
+use crate::model::judge::{judge_process, mixed, Standing, VerdictOf};
 use crate::model::old::Way;
 use crate::model::owner::OwnerKind;
 use crate::model::reboot::Reboot;
@@ -67,6 +67,7 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
         starts: Arc::clone(&starts),
         uid: host::uid(),
         hung: Arc::new(hung),
+        windows: known.windows.clone(),
     })?;
     if let (Some(of), WORTH_KEEPING..) = (&starts_of, seen.started.len()) {
         // Without it the next look only takes longer.
@@ -77,6 +78,12 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
     faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));
     let mut verdicts: Vec<VerdictOf> =
         seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
+    for (candidate, row) in seen.candidates.iter().zip(&mut verdicts) {
+        if row.verdict == Verdict::Fresh {
+            row.gap = mixed(candidate, &seen.files, &known.windows, &index);
+            row.verdict = if row.gap.is_some() { Verdict::Unknown } else { Verdict::Fresh };
+        }
+    }
     closer::look(&seen, &mut verdicts, extent, &index, &common.proc);
     name_services(&mut verdicts, common);
     Ok(Looked { hung, started, seen, verdicts, extent, faults, claimed: index.len() })

@@ -3,7 +3,8 @@
 use super::scanner::Scanner;
 use super::sights::Sights;
 use crate::cli::MappingSource;
-use crate::model::judge::{Candidate, ClaimIndex, FileView};
+use crate::model::file::Stamp;
+use crate::model::judge::{Candidate, ClaimIndex, FileView, Window};
 use crate::model::mapping::Wanted;
 use crate::model::process::Gap;
 use crate::model::starts::Starts;
@@ -47,6 +48,15 @@ pub struct Question {
     pub uid: u32,
     /// What did not answer when it was tried.
     pub hung: Arc<Hung>,
+    /// When transactions were replacing files.
+    pub windows: Vec<Window>,
+}
+
+impl Question {
+    /// Whether a process was started in the middle of a transaction.
+    pub fn is_amid(&self, started: Stamp) -> bool {
+        self.windows.iter().any(|window| window.has(started))
+    }
 }
 
 /// What does not answer, and is not asked again.

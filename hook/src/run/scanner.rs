@@ -98,7 +98,13 @@ impl<'a> Scanner<'a> {
         drop(sights);
         // Who started before a claimed link was flipped has to be asked what it loaded through it.
         let since = self.hall.question.claims.newest_link().map_or(since, |made| made.max(since));
-        let is_later = |ticks: u64| clock::of_ticks(self.boot, ticks) >= since;
+        let question = self.hall.question;
+        let started = |ticks: u64| clock::of_ticks(self.boot, ticks);
+        let starts = || self.hall.procs.start_ticks(pid).map(started);
+        if !question.windows.is_empty() && starts().is_none_or(|started| question.is_amid(started)) {
+            return false;
+        }
+        let is_later = |ticks: u64| started(ticks) >= since;
         if since <= self.boot || self.hall.question.starts.not_before(pid).is_some_and(is_later) {
             return true;
         }
@@ -151,7 +157,8 @@ impl<'a> Scanner<'a> {
         let claims = &self.hall.question.claims;
         let all = self.hall.question.extent == Extent::All || gap.is_some();
         let quiet = is_quiet(sights, &uses, self.boot);
-        if !all && quiet && claims.is_empty() && !interprets(sights, &uses) {
+        let unasked = claims.is_empty() && self.hall.question.windows.is_empty();
+        if !all && quiet && unasked && !interprets(sights, &uses) {
             return;
         }
         let Ok(stat) = process.stat() else { return };
@@ -162,7 +169,8 @@ impl<'a> Scanner<'a> {
         let Scripts { causes: scripts, doubt, .. } = scripts::look(&reading);
         let gap = gap.or_else(|| doubt.map(Gap::Failed));
         names::look(sights, &mut uses, reader, started);
-        let told = all || gap.is_some() || !scripts.is_empty() || names::found(&uses);
+        let amid = self.hall.question.is_amid(started);
+        let told = all || amid || gap.is_some() || !scripts.is_empty() || names::found(&uses);
         if !told && (quiet || is_quiet(sights, &uses, started)) {
             return;
         }

@@ -5,8 +5,10 @@ pub mod claims;
 pub mod method;
 pub mod process;
 pub mod standing;
+pub mod window;
 
 pub use claims::{ClaimIndex, ClaimedFile};
 pub use method::{method_of, Judged};
 pub use process::{end_of_pages, in_question, judge_process, Candidate, Named, Use, VerdictOf};
 pub use standing::{Claimed, FileView, Sighting, Space, Standing};
+pub use window::{mixed, Window};

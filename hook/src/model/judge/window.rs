@@ -1,0 +1,145 @@
+//! Processes that started while a transaction was replacing files: all that they map may be final, and
+//! what they read before may be of another version.
+
+use super::claims::ClaimIndex;
+use super::process::Candidate;
+use super::standing::{FileView, Standing};
+use crate::model::file::Stamp;
+use crate::model::pending::{Pending, Side};
+use crate::model::text::escape_path;
+use crate::model::time::span;
+use std::collections::HashSet;
+
+/// From the call before a transaction to the one behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// When it was announced.
+    pub from: Stamp,
+    /// When it was over.
+    pub to: Stamp,
+}
+
+impl Window {
+    /// The windows of transactions that were announced and that ended.
+    pub fn of(pending: &[Pending]) -> Vec<Window> {
+        let end = |pre: &&Pending| {
+            let posts = pending.iter().filter(|one| one.side == Side::Post && one.manager == pre.manager);
+            posts.map(|post| post.time).filter(|&time| time >= pre.time).max()
+        };
+        let announced = pending.iter().filter(|one| one.side == Side::Pre);
+        announced.filter_map(|pre| Some(Window { from: pre.time, to: end(&pre)? })).collect()
+    }
+
+    /// Whether a moment lies in it.
+    pub fn has(&self, moment: Stamp) -> bool {
+        (self.from..=self.to).contains(&moment)
+    }
+}
+
+/// Why a process may hold a mix of versions: it maps files that were replaced before it started, and
+/// others of the same packages were replaced after.
+pub fn mixed(candidate: &Candidate, files: &[FileView], windows: &[Window], claims: &ClaimIndex) -> Option<String> {
+    let started = candidate.started?;
+    let window = windows.iter().find(|window| window.has(started))?;
+    let new = candidate.uses.iter().filter_map(|usage| {
+        let view = &files[usage.file as usize];
+        let Standing::Live(facts) = &view.standing else { return None };
+        let claim = claims.file(view.sighting.path()).filter(|_| facts.changed >= window.from)?;
+        (facts.changed <= started).then_some(claim.package.as_deref()).flatten()
+    });
+    let packages: HashSet<&str> = new.collect();
+    let later = claims.files().find(|(_, claim)| {
+        let of_them = claim.package.as_deref().is_some_and(|package| packages.contains(package));
+        of_them && claim.now.found().is_some_and(|facts| facts.changed > started && facts.changed <= window.to)
+    });
+    let (path, claim) = later?;
+    let after = span(claim.now.found()?.changed.abs_diff(started));
+    Some(format!(
+        "it was started while packages were being replaced, and {} of {} came {after} later: it may hold a mix of versions",
+        escape_path(path),
+        claim.package.as_deref().unwrap_or_default()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::file::{FileFacts, FileId, FileKind, Look};
+    use crate::model::judge::{ClaimedFile, Named, Sighting, Space, Use};
+    use crate::model::owner::Owner;
+    use crate::model::process::{ProcessKey, ProcessSnapshot};
+    use std::path::PathBuf;
+
+    fn facts(ino: u64, changed: Stamp) -> FileFacts {
+        let id = FileId { dev: 1, ino };
+        FileFacts {
+            id,
+            kind: FileKind::Regular,
+            born: Some(1),
+            changed,
+            modified: 1,
+            size: 1,
+            links: 1,
+            uid: 0,
+            mode: 0,
+        }
+    }
+
+    fn candidate(started: Stamp) -> Candidate {
+        let snapshot = ProcessSnapshot {
+            key: ProcessKey { pid: 2, start_ticks: 1 },
+            comm: b"a".to_vec(),
+            exe: None,
+            uid: None,
+            user: None,
+            owner: Owner::loose(),
+            cgroup: Vec::new(),
+        };
+        let usage = Use {
+            file: 0,
+            is_program: false,
+            execute: true,
+            writes: false,
+            shared: false,
+            reach: 0,
+            range: (0, 1),
+            named: Named::Unsaid,
+            old_bytes: false,
+            elsewhere: None,
+        };
+        Candidate { snapshot, started: Some(started), uses: vec![usage], scripts: Vec::new(), gap: None }
+    }
+
+    #[test]
+    fn who_started_between_two_files_of_a_package_may_hold_a_mix() {
+        let view = FileView::of(Sighting {
+            space: Space::HOST,
+            name: b"/l".to_vec(),
+            printed: FileId { dev: 1, ino: 7 },
+            mapped: Look::Found(facts(7, 120)),
+            mounted: true,
+            keeps_death: true,
+            bound: false,
+            names: vec![(PathBuf::from("/l"), Look::Found(facts(7, 120)))],
+            on_host: true,
+            in_scratch_folder: false,
+        });
+        let window = Window { from: 100, to: 200 };
+        for (package_of_later, later, started, is_mixed) in [
+            ("a", 180, 150, true),
+            ("a", 140, 150, false),
+            ("b", 180, 150, false),
+            ("a", 180, 110, false),
+            ("a", 180, 250, false),
+        ] {
+            let mut claims = ClaimIndex::default();
+            for (path, package, changed) in [("/l", "a", 120), ("/x", package_of_later, later)] {
+                let now = Look::Found(facts(9, changed));
+                let package = Some(package.to_owned());
+                claims.add_file(path.into(), ClaimedFile { package, now, link_changed: None, earlier: false });
+            }
+            let said = mixed(&candidate(started), std::slice::from_ref(&view), &[window], &claims);
+            assert_eq!(said.is_some(), is_mixed, "{package_of_later} {later} {started}: {said:?}");
+        }
+    }
+}
