@@ -114,6 +114,12 @@ impl Interpreter {
     }
 }
 
+/// Whether a text is one that an interpreter may read: it may be executed, or is named like a source.
+pub fn may_be_script(path: &Path, mode: u16) -> bool {
+    let named = |family: &'static Family| path.extension().is_some() && Interpreter(family).is_source(path);
+    mode & 0o111 != 0 || FAMILIES.iter().any(named)
+}
+
 /// A printed path without the suffix that the kernel gives it when its name is gone.
 pub fn undeleted(path: &Path) -> PathBuf {
     let bytes = path.as_os_str().as_bytes();

@@ -5,6 +5,9 @@ use super::desk::{Desk, Known};
 use crate::model::file::{FileKind, Stamp};
 use crate::model::old::{announced, way, Fate, Way};
 use crate::model::pending::{Pending, Side, Snapshot};
+use crate::model::script::may_be_script;
+use crate::model::text::escape_path;
+use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use crate::sys::inodes::Inodes;
 use std::path::Path;
@@ -35,7 +38,22 @@ pub fn ask(desk: &Desk<'_>, pending: &[Pending], known: &Known) -> Way {
     if snapshots.len() > MOST_ASKED {
         return Way::Processes(format!("more than {MOST_ASKED} files were replaced"));
     }
+    if let Some(script) = snapshots.iter().find(|snapshot| is_other_script(snapshot)) {
+        let path = escape_path(&script.path);
+        return Way::Processes(format!("{path} is read and not mapped: its inode does not tell who read it"));
+    }
     of_snapshots(&snapshots)
+}
+
+/// Whether another text stands where a script or a module stood.
+fn is_other_script(before: &Snapshot) -> bool {
+    let Some(digest) = &before.digest else { return false };
+    if !may_be_script(&before.path, before.facts.mode) {
+        return false;
+    }
+    let now = Root::Own.look(&before.path, Links::Keep);
+    let text = now.found().and_then(|facts| content::text_digest(&Root::Own, &before.path, facts));
+    text.as_ref() != Some(digest)
 }
 
 /// What the inodes in these snapshots say.
