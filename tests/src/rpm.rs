@@ -5,6 +5,7 @@ use crate::debian::{daemon_bytes, library_bytes, DAEMON, LIBRARY};
 use crate::machine::{make, Machine};
 use crate::place::{built, workspace, Scratch};
 use crate::run::{run, Output};
+use crate::suite;
 use anyhow::{ensure, Context, Result};
 use rustix::fs::{flock, FlockOperation};
 use std::fs::{self, File};
@@ -66,7 +67,15 @@ pub fn rpm(bed: &Bed, arguments: &[&str]) -> Result<Output> {
 /// Runs dnf in the bed, on a repository of all packages in `/srv/dist`.
 pub fn dnf(bed: &Bed, arguments: &[&str]) -> Result<Output> {
     publish(bed)?;
-    bed.exec_within(TRANSACTION, b"the caller's input\n", &[&["dnf", "-y", "-q"], arguments].concat())
+    bed.exec_within(TRANSACTION, b"the caller's input\n", &[&[dnf_program(), "-y", "-q"], arguments].concat())
+}
+
+/// What dnf is called in the release that the beds run.
+pub fn dnf_program() -> &'static str {
+    match suite::name().as_str() {
+        "forky" => "dnf5",
+        _ => "dnf",
+    }
 }
 
 /// Makes a repository of all packages in `/srv/dist`.

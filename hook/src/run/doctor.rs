@@ -200,10 +200,13 @@ fn check_wire(wire: &Wire, wiring: &Path, desk: &Desk<'_>) -> Check {
             format!("rm {other}"),
         );
     }
+    if wire.owned && wire.contains.is_empty() {
+        return check_owner(wire, wiring, desk);
+    }
     let holds =
         |bytes: &Vec<u8>| bytes.windows(wire.contains.len().max(1)).any(|part| part == wire.contains.as_bytes());
     match input::file(&below(&wire.file), MOST_WIRING * 16) {
-        Ok(bytes) if !wire.contains.is_empty() && !holds(&bytes) => Check::bad(
+        Ok(bytes) if !holds(&bytes) => Check::bad(
             &wire.what,
             format!("{} does not say \"{}\"", wire.file.display(), wire.contains),
             wire.mend.clone(),
