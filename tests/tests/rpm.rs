@@ -405,7 +405,8 @@ fn without_file_triggers_dnfs_action_speaks_and_its_own_upgrade_and_removal_dist
     let both = ["-U", "/srv/dist/reexec-0.1.0-2.x86_64.rpm", "/srv/dist/libprobe1-4-1.x86_64.rpm"];
     let said = rpm(bed, &both)?.success()?;
     let all = format!("{}{}", said.text(), said.errors());
-    ensure!(all.matches(REPLACED).count() == 1 && !all.contains("scriptlet failed"), "{all}");
+    // From rpm 6 on, the trigger behind the removal of the old reexec runs before the one of the new.
+    ensure!((1..=2).contains(&all.matches(REPLACED).count()) && !all.contains("scriptlet failed"), "{all}");
     let last = probed_is_proven(&machine, starts)?;
     assert_eq!(versions(&last, "libprobe1")?.1.as_deref(), Some("4-1"));
     let rows = last.0["transaction"]["packages"].as_array().context("packages")?.len();
