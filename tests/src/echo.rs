@@ -157,6 +157,11 @@ impl Daemon {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let daemon = Daemon { child, folder };
         wait_until("it serves", SOON, || Ok(daemon.connect().ok().map(drop)))?;
+        // Whoever looks at its descriptors means those that it has at rest: where it is connected to, and
+        // where it is asked. An answer says that what connected before is accepted.
+        daemon.connect()?.say("at rest")?;
+        let sockets = || Ok(daemon.descriptors()?.iter().filter(|(_, link)| link.starts_with("socket:")).count());
+        wait_until("it is at rest", SOON, || sockets().map(|count: usize| (count == 2).then_some(())))?;
         Ok(daemon)
     }
 
