@@ -11,7 +11,7 @@
 # rpm      dist/reexec-VERSION-1.ARCH.rpm
 # pacman   dist/reexec-VERSION-1-ARCH.pkg.tar.zst
 BENCH ?=
-.PHONY: deps build test test-suites test-kernels demo bench install install-client install-pacman deb rpm pacman clean lint
+.PHONY: deps build test test-suites test-kernels demo bench installable install install-client install-pacman deb rpm pacman clean lint
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -61,10 +61,13 @@ bench: deps build
 # In units and hooks the program is /usr/bin/reexec; with another PREFIX they follow.
 MOVED = sed 's|/usr/bin/reexec|$(PREFIX)/bin/reexec|g'
 
-install: $(if $(CLIENT),install-client)
+# Looked at before anything is put in place: half an installation is none.
+installable:
 	@test -e "$(BINARY)" || { echo "install: no $(BINARY); make build comes first" >&2; exit 1; }
 	@compgen -G "$(SHARE)/policy.d/*.yaml" >/dev/null || { echo "install: no $(SHARE)/policy.d/*.yaml" >&2; exit 1; }
 	@test -e "$(SHARE)/policy.yaml" || { echo "install: no $(SHARE)/policy.yaml" >&2; exit 1; }
+
+install: installable $(if $(CLIENT),install-client)
 	install -Dm755 "$(BINARY)" "$(DESTDIR)$(PREFIX)/bin/reexec"
 	install -d "$(DESTDIR)$(PREFIX)/lib/reexec/plugins" "$(DESTDIR)$(PREFIX)/lib/reexec/policy.d"
 	if [ -n "$(PLUGINS)" ]; then install -m644 $(PLUGINS) "$(DESTDIR)$(PREFIX)/lib/reexec/plugins/"; fi

@@ -226,7 +226,21 @@ fn run_job(proc: &Path, service: &Service, facts: &UnitFacts, job: Job, deadline
     if by_signal && !handles_hangup(proc, facts) {
         return (Outcome::Refused, "its main process has no handler for HUP, and would be killed".to_owned());
     }
-    run_tool(&tool(service, job, deadline), deadline)
+    let (outcome, message) = run_tool(&tool(service, job, deadline), deadline);
+    if outcome == Outcome::Done && job != Job::Reload {
+        wait_for_start(proc, facts, deadline.min(STARTS));
+    }
+    (outcome, message)
+}
+
+/// A supervisor starts a service that ended within its first second only a second later, and some tools
+/// do not wait for that.
+fn wait_for_start(proc: &Path, before: &UnitFacts, deadline: Duration) {
+    let end = Instant::now() + deadline;
+    let is_new = |facts: &UnitFacts| facts.invocation != before.invocation;
+    while Instant::now() < end && !Services::look(proc).running().get(&before.id).is_some_and(|(_, now)| is_new(now)) {
+        std::thread::sleep(PULSE);
+    }
 }
 
 /// `sv` and `s6-svc` reload by a signal that kills whoever does not handle it.
@@ -276,6 +290,9 @@ fn find(name: &str) -> Option<PathBuf> {
     folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists())
 }
 
+/// How long a service may take to be there after its tool has ended.
+const STARTS: Duration = Duration::from_secs(5);
+const PULSE: Duration = Duration::from_millis(50);
 /// `invoke-rc.d` ends with this where the machine's own policy forbids it (policy-rc.d).
 const FORBIDDEN: i32 = 101;
 
