@@ -35,7 +35,7 @@ static int32_t lies_owners(struct reexec_bytes root, const struct reexec_bytes *
 
 static int32_t lies_busy(struct reexec_bytes root, const struct reexec_sink *sink) {
     (void)root, (void)sink;
-    return 3;
+    return 4;
 }
 
 static const struct reexec_plugin_v1 table = {

@@ -95,7 +95,7 @@ fn up_down_again_and_away_each_transaction_is_one_apply_with_the_right_words() -
     let (bed, other) = (&machine.bed, machine.unit("other.service")?);
 
     let mut before = counts(&machine, "probed.service")?;
-    for to in ["2.0-1", "1.0-1"] {
+    for (from, to) in [("1.0-1", "2.0-1"), ("2.0-1", "1.0-1")] {
         let said = upgrade(&machine, &[&format!("libprobe-{to}")])?;
         ensure!(said.contains("reexec: 1 package with 2 files"), "{said}");
         machine.applied()?;
@@ -108,8 +108,7 @@ fn up_down_again_and_away_each_transaction_is_one_apply_with_the_right_words() -
         let evidence = last.owner("probed.service")?["causes"][0]["evidence"].as_str().context("evidence")?;
         ensure!(evidence.contains("the path was absent for"), "{evidence}");
         assert_eq!(last.0["transaction"]["manager"], "pacman");
-        // From the first version since boot.
-        assert_eq!(versions(&last, "libprobe")?, (Some("1.0-1"), Some(to)));
+        assert_eq!(versions(&last, "libprobe")?, (Some(from), Some(to)));
         assert_eq!(machine.unit("other.service")?, other, "it was to be reported only");
         ensure!(!machine.maps_deleted("probed.service", "libprobe")?, "the old is mapped");
     }
@@ -188,7 +187,7 @@ fn moved_files_links_and_kept_configuration_are_told_apart() -> Result<()> {
         let tie =
             method == "recreated" && cause["method"] == "unknown" && cause["evidence"].to_string().contains("tick");
         ensure!(tie || words == [LIBRARY, method, package], "{cause:#}");
-        bed.shell("systemctl restart probed")?;
+        bed.shell("systemctl reset-failed probed; systemctl restart probed")?;
         Ok(())
     };
 
@@ -212,7 +211,7 @@ fn moved_files_links_and_kept_configuration_are_told_apart() -> Result<()> {
     assert_eq!(report.owners(), ["probed.service"]);
     let cause = report.causes_of("probed.service")[0];
     assert_eq!([&cause["path"], &cause["method"]], [real, "removed"], "{cause:#}");
-    bed.shell("systemctl restart probed")?;
+    bed.shell("systemctl reset-failed probed; systemctl restart probed")?;
 
     // A file of `backup` comes by rename; one that the admin changed stays, and the new one lies beside.
     let kept = |version: u32| -> Result<PathBuf> {
@@ -229,10 +228,10 @@ fn moved_files_links_and_kept_configuration_are_told_apart() -> Result<()> {
     ensure!(said.contains("libprobe.so.1.pacnew"), "{said}");
     machine.applied()?;
     assert_eq!(machine.report()?.exit_code(), 0, "it was kept");
-    bed.shell(&format!("mv {LIBRARY}.pacnew {LIBRARY}; systemctl restart probed"))?;
+    bed.shell(&format!("mv {LIBRARY}.pacnew {LIBRARY}; systemctl reset-failed probed; systemctl restart probed"))?;
     upgrade(&machine, &["libother-8.0-1"])?;
     stale("renamed", "libother")?;
-    bed.shell(&format!("cp {LIBRARY} /tmp/own; echo own >>/tmp/own; mv /tmp/own {LIBRARY}; systemctl restart probed"))?;
+    bed.shell(&format!("cp {LIBRARY} /tmp/own; echo own >>/tmp/own; mv /tmp/own {LIBRARY}; systemctl reset-failed probed; systemctl restart probed"))?;
     let runs = machine.runs()?;
     let said = upgrade(&machine, &["libother-9.0-1"])?;
     ensure!(said.contains("libprobe.so.1.pacnew"), "{said}");
@@ -291,7 +290,7 @@ fn on_ext4_where_a_new_file_gets_the_old_ones_inode_number_the_judge_is_not_fool
             assert_ne!(cause["current"]["ino"], mapped, "{cause:#}");
         }
     }
-    bed.shell("systemctl restart probed")?;
+    bed.shell("systemctl reset-failed probed; systemctl restart probed")?;
     assert_eq!(machine.report()?.exit_code(), 0);
     Ok(())
 }
@@ -474,7 +473,7 @@ fn another_root_is_none_of_its_business_and_hostile_input_ends_in_time() -> Resu
         ensure!(numbers[0] == 0 && numbers[1] < 30 && numbers[2] < 300, "{said}");
     }
     let told = bed.shell("cat /run/said.*")?;
-    for words in ["not understood", "line too long", "did not end within", "longer than 16 MiB"] {
+    for words in ["not understood", "line too long", "did not end within", "too much"] {
         ensure!(told.contains(words), "no {words} in {told}");
     }
     Ok(())

@@ -240,7 +240,7 @@ fn lies_about_lengths_pointers_and_numbers_are_found() {
         line(plugin.owners(root(), &[root()], DEADLINE)),
         "`owners` gave a bad answer: it answered for path 1 of 1"
     );
-    assert_eq!(line(plugin.busy(root(), DEADLINE)), "`busy` gave a bad answer: it returned 3");
+    assert_eq!(line(plugin.busy(root(), DEADLINE)), "`busy` gave a bad answer: it returned 4");
 }
 
 #[test]
