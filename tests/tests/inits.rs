@@ -100,8 +100,8 @@ impl Other {
         ensure!(said.text().contains("proven fresh"), "{}", said.text());
         ensure!(self.shell(pids)? != before, "nothing was restarted");
         ensure!(self.raw("grep -l 'libprobe.*(deleted)' /proc/[0-9]*/maps")?.text().is_empty(), "the old is mapped");
-        let code = self.raw("reexec report -q")?.code();
-        assert_eq!(code, Some(0));
+        let left = self.raw("reexec report --verbose")?;
+        assert_eq!(left.code(), Some(0), "{}", left.text());
         Ok(())
     }
 }

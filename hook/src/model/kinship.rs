@@ -67,6 +67,27 @@ pub fn is_named(text: &[u8], text_path: &Path, source: &Path) -> bool {
     }
 }
 
+/// What a shell script reads besides itself: the words behind `.` and `source` (bash(1), "SHELL BUILTIN
+/// COMMANDS"), each on a line. A path elsewhere in it is a program that it runs, or a folder, or a word.
+pub fn sourced(script: &[u8]) -> Vec<u8> {
+    let mut words: Vec<u8> = Vec::new();
+    for line in script.split(|&byte| byte == b'\n') {
+        let line = line.trim_ascii_start();
+        if line.starts_with(b"#") {
+            continue;
+        }
+        let is_end = |byte: &u8| byte.is_ascii_whitespace() || b";&|(){}".contains(byte);
+        let mut parts = line.split(is_end).filter(|part| !part.is_empty());
+        while let Some(part) = parts.next() {
+            if let (b"." | b"source", Some(word)) = (part, parts.clone().next()) {
+                words.extend(word.iter().filter(|byte| !b"\"'".contains(byte)));
+                words.push(b'\n');
+            }
+        }
+    }
+    words
+}
+
 fn has_bytes(text: &[u8], part: &[u8]) -> bool {
     part.len() > 1 && part.len() <= text.len() && text.windows(part.len()).any(|window| window == part)
 }
@@ -103,6 +124,20 @@ mod tests {
             ("/usr/lib/libssl.so.3", "/usr/lib/x.py", false),
         ] {
             assert_eq!(compiled_part(Path::new(compiled), Path::new(source)), expected, "{compiled} {source}");
+        }
+    }
+
+    #[test]
+    fn a_shell_script_reads_what_it_sources_and_not_what_it_runs() {
+        for (line, expected) in [
+            (". /usr/share/x/functions", "/usr/share/x/functions\n"),
+            ("[ -e /etc/x ] && . \"/etc/x\"; /usr/bin/grep x", "/etc/x\n"),
+            ("if true; then source lib.sh; fi", "lib.sh\n"),
+            ("exec chpst -u x /usr/sbin/probed /etc/sv . ", ""),
+            ("PATH=/usr/bin:/bin cd /etc/sv", ""),
+            ("# . /etc/x", ""),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&sourced(line.as_bytes())), expected, "{line}");
         }
     }
 

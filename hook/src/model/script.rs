@@ -97,6 +97,11 @@ impl Interpreter {
         self.0.sources.contains(&suffix)
     }
 
+    /// Whether any name can be a source of it, and only what it says of it tells: of shells.
+    pub fn takes_any_name(self) -> bool {
+        self.0.sources.contains(&"")
+    }
+
     /// Whether a file's name is that of an archive of its code.
     pub fn is_archive(self, path: &Path) -> bool {
         path.extension().and_then(OsStr::to_str).is_some_and(|suffix| self.0.archives.contains(&suffix))

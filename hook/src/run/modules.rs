@@ -1,7 +1,7 @@
 //! Which claimed sources an interpreter is likely to have read besides its script.
 
 use super::scripts::{replaced_since, Reading};
-use crate::model::kinship::{compiled_part, is_named};
+use crate::model::kinship::{compiled_part, is_named, sourced};
 use crate::model::script::Interpreter;
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
@@ -64,6 +64,7 @@ fn named_from(script: &Path, wanted: &[&PathBuf], interpreter: Interpreter) -> H
     for _ in 0..MOST_TEXTS {
         let Some(path) = queue.pop_front() else { break };
         let Some(text) = content::text(&root, &path) else { continue };
+        let text = if interpreter.takes_any_name() { sourced(&text) } else { text };
         let names = |source: &&PathBuf| is_named(&text, &path, source);
         let files: Vec<PathBuf> = beside(&path).into_iter().filter(|file| interpreter.is_source(file)).collect();
         let reached: Vec<PathBuf> =
