@@ -1,6 +1,7 @@
 //! Which claimed sources an interpreter is likely to have read besides its script.
 
 use super::scripts::{replaced_since, Reading};
+use crate::model::file::FileKind;
 use crate::model::kinship::{compiled_part, is_named, sourced};
 use crate::model::script::Interpreter;
 use crate::sys::content;
@@ -20,7 +21,9 @@ pub fn look(
     known: HashSet<PathBuf>,
 ) -> Vec<(PathBuf, String)> {
     let replaced = reading.claims.files().filter(|(path, claim)| {
-        let is_meant = interpreter.is_source(path) && !known.contains(*path);
+        // Packages own folders too, and nobody reads those.
+        let is_folder = claim.now.found().is_some_and(|facts| facts.kind == FileKind::Folder);
+        let is_meant = interpreter.is_source(path) && !known.contains(*path) && !is_folder;
         is_meant && !reading.mapped.contains(&path.as_path()) && replaced_since(claim, reading.started).is_some()
     });
     let mut left: Vec<&PathBuf> = replaced.map(|(path, _)| path).collect();

@@ -198,8 +198,6 @@ pub fn replaced_since(claim: &ClaimedFile, started: Stamp) -> Option<(Method, &'
     match &claim.now {
         Look::Absent => Some((Method::Removed, "is gone")),
         Look::Hidden(_) => None,
-        // Packages own folders too, and nobody reads those.
-        Look::Found(facts) if facts.kind != FileKind::Regular => None,
         Look::Found(facts) if facts.born.is_some_and(|born| born > started) => {
             Some((Method::Unknown, "is another file since"))
         }
