@@ -19,7 +19,7 @@ CARGO ?= cargo
 DESTDIR ?=
 PREFIX ?= /usr
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
-RELEASE := $(CARGO_TARGET_DIR)/release
+RELEASE ?= $(CARGO_TARGET_DIR)/release
 # What `install` and the package take as the program: tests put a recorder there.
 BINARY ?= $(RELEASE)/reexec
 PLUGINS ?= $(wildcard $(RELEASE)/libreexec_*.so)

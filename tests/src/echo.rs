@@ -219,7 +219,9 @@ impl Daemon {
 
     /// Whether it runs the very file that stands at its path now.
     pub fn is_fresh(&self) -> Result<bool> {
-        let (running, standing) = (fs::metadata(format!("/proc/{}/exe", self.pid()))?, fs::metadata(self.program())?);
+        // Where a thread executes a program, its leader ends first: for a moment the process runs nothing.
+        let Ok(running) = fs::metadata(format!("/proc/{}/exe", self.pid())) else { return Ok(false) };
+        let standing = fs::metadata(self.program())?;
         Ok((running.dev(), running.ino()) == (standing.dev(), standing.ino()))
     }
 
