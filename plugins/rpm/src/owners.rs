@@ -182,22 +182,11 @@ impl Search {
 mod tests {
     use super::*;
     use crate::sample::{file, package, File, TestRoot};
-    use reexec_plugin_abi::rust::{Recorder, Said};
+    use reexec_plugin_abi::rust::Recorder;
     use std::os::unix::fs::symlink;
 
     fn ask(root: &TestRoot, paths: &[&[u8]]) -> Vec<String> {
-        let (said, ()) = Recorder::listen(|sink| owners(root.path(), paths, sink)).expect("an answer");
-        let mut answers = vec![String::new(); paths.len()];
-        for said in said {
-            match said {
-                Said::Owner(index, package, version, digest) => {
-                    assert_eq!(answers[index], "", "answered once");
-                    answers[index] = format!("{package} {version} {digest}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        answers
+        Recorder::owners(paths.len(), |sink| owners(root.path(), paths, sink)).expect("an answer")
     }
 
     #[test]
