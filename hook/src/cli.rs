@@ -22,6 +22,9 @@ pub enum Command {
         /// Print the JSON Schema of the answer, and look at nothing
         #[arg(long, exclusive = true)]
         schema: bool,
+        /// Of needrestart's forms only these parts (for its stand-in)
+        #[arg(long, value_enum, value_delimiter = ',', hide = true)]
+        parts: Vec<Part>,
         /// What to look at and how to tell.
         #[command(flatten)]
         common: Common,
@@ -82,6 +85,17 @@ pub enum Command {
     },
     /// Is everything wired, and does it work?
     Doctor(Common),
+}
+
+/// A part of what needrestart tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The running kernel.
+    Kernel,
+    /// The processor's microcode.
+    Microcode,
+    /// Who runs old files.
+    Processes,
 }
 
 /// What to do with the policy.

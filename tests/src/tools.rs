@@ -20,6 +20,30 @@ pub fn promtool() -> Option<PathBuf> {
     Some(cache().join("tools/prometheus/usr/bin/promtool")).filter(|path| path.exists())
 }
 
+/// What apt-dater says of a host of which it has been told these lines: its report in XML. `None` where it is
+/// not installed.
+pub fn apt_dater(lines: &str) -> Result<Option<String>> {
+    let top = cache().join("tools/apt-dater/usr");
+    let program = top.join("bin/apt-dater");
+    if !program.exists() {
+        return Ok(None);
+    }
+    let folder = Scratch::new("apt-dater")?;
+    let schema = top.join("share/xml/schema/apt-dater");
+    let file = |name: &str, text: &str| std::fs::write(folder.join(name), text);
+    let kind = |name: &str| format!("<!DOCTYPE {name} SYSTEM \"file://{}/{name}.dtd\">\n", schema.display());
+    file("hosts.xml", &(kind("hosts") + "<hosts><group name=\"all\"><host name=\"web1\"/></group></hosts>"))?;
+    let own = folder.path().display();
+    let places = format!("<paths hosts-file=\"{own}/hosts.xml\" stats-dir=\"{own}\"/>");
+    file("config.xml", &(kind("apt-dater") + &format!("<apt-dater><ssh cmd=\"/bin/false\"/>{places}</apt-dater>")))?;
+    // What its helper on the host says around needrestart's lines (its README, "ADP").
+    let told = format!("ADPROTO: 0.7\nLSBREL: Debian|12|bookworm\nVIRT: Physical\nUNAME: Linux|x86_64\n{lines}");
+    file("web1:0.stat", &told)?;
+    let mut command = Command::new(program);
+    command.args(["-n", "-r", "-c"]).arg(folder.join("config.xml")).env("HOME", folder.path());
+    Ok(Some(run(&mut command, b"", PATIENCE)?.success()?.text()))
+}
+
 /// Runs a program with this input.
 pub fn feed(program: &Path, arguments: &[&str], input: &str) -> Result<Output> {
     run(Command::new(program).args(arguments), input.as_bytes(), PATIENCE)

@@ -15,12 +15,16 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(60);
 
 /// Commands that are run, or whose output is made, by something else than this test.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 13] = [
     ("make demo", "tests/demo checks what it shows; its output stands in the README"),
     ("make test", "this is it"),
     ("make deb", "every bed installs what it builds (tests/src/machine.rs)"),
     ("make rpm", "tests/src/rpm.rs builds it, and every bed with rpm installs it"),
     ("dnf install ./dist/", "tests/tests/rpm.rs"),
+    ("rpm -U ./dist/", "tests/src/rpm.rs installs it"),
+    ("make pacman", "tests/src/pacman.rs builds it"),
+    ("pacman -U ./dist/", "every bed with pacman does (tests/src/pacman.rs)"),
+    ("make build install", "tests/tests/package.rs installs so, into a folder of its own"),
     ("apt-get install ./dist/", "every bed does (tests/src/machine.rs)"),
     ("ansible-playbook ", "tests/tests/fleet.rs plays it"),
     ("cargo run -p reexec-client", "tests/tests of the client run that example"),

@@ -101,7 +101,9 @@ fn monitoring_the_journal_and_past_runs_tell_of_an_upgrade() -> Result<()> {
     assert_eq!(serde_json::from_slice::<Value>(&whole.stdout)?, machine.last()?.0);
 
     forms(&machine)?;
-    widths(&machine)
+    stand_ins(&machine)?;
+    widths(&machine)?;
+    progress(&machine)
 }
 
 /// Every form of the same report names the same service.
@@ -145,21 +147,91 @@ fn forms(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// What calls needrestart or needs-restarting by name, as public projects do, reads what it expects.
+fn stand_ins(machine: &Machine) -> Result<()> {
+    let link = "for name in needrestart needs-restarting; do \
+                ln -s /usr/share/reexec/compat/$name /usr/local/sbin/$name; done";
+    machine.bed.shell(link)?;
+    let pid = machine.unit("other.service")?.main_pid;
+    for (typed, said, code) in [
+        ("needrestart -b | head -1", "NEEDRESTART-VER: 3.6", 0),
+        // A Zabbix agent's parameter for the number of services.
+        ("needrestart -b -r l -l | grep NEEDRESTART-SVC | wc -l", "1", 0),
+        // A login message's question; in a container the kernel is not the machine's own.
+        ("needrestart -b -k | grep -x 'NEEDRESTART-KSTA: [0-9]'", "", 1),
+        ("needrestart -b -k", "NEEDRESTART-VER: 3.6", 0),
+        ("needrestart -b -l | grep SVC:", "NEEDRESTART-SVC: other.service", 0),
+        ("needrestart -p -l | head -1 | cut -d'|' -f1", "WARN - Services: 1 (!), Containers: none, Sessions: none", 0),
+        ("needrestart -p >/dev/null", "", 1),
+        ("needrestart -b -r a 2>&1", "needrestart: this one only lists (reexec apply restarts)", 1),
+        ("needrestart 2>&1", "needrestart: this is reexec; it stands in for -b and -p only", 1),
+        ("needs-restarting -s", "other.service", 1),
+        ("needs-restarting", &format!("{pid} : {DAEMON}"), 1),
+        ("needs-restarting -r | tail -1", "Reboot should not be necessary.", 0),
+        ("needs-restarting -x 2>&1", "needs-restarting: this is reexec; it stands in for -r, -s and -u only", 2),
+    ] {
+        let script = typed.replace("| head -1", "| sed -n 1p");
+        let answer = machine.bed.exec(&["bash", "-c", &script])?;
+        assert_eq!((answer.text().as_str(), answer.code()), (said, Some(code)), "{typed}: {}", answer.errors());
+    }
+    let Some(jc) = python("jc") else { skip!("needs jc (make deps)") };
+    let read = feed(&jc, &["--needrestart"], &machine.bed.shell("needrestart -b")?)?.success()?;
+    assert_eq!(serde_json::from_str::<Value>(&read.text())?["service"], json!(["other.service"]));
+    Ok(())
+}
+
+/// What a command shows on a terminal of so many columns.
+fn on_terminal(machine: &Machine, columns: usize, show: &str) -> Result<String> {
+    let typed = format!("stty cols {columns}; {show}");
+    Ok(machine.bed.exec(&["script", "-qec", &typed, "/dev/null"])?.text())
+}
+
 /// Text fits where it is shown, and has colours only where they are wanted.
 fn widths(machine: &Machine) -> Result<()> {
-    for (columns, longest) in [(80, 80), (160, 160)] {
-        let show =
-            format!("stty cols {columns}; reexec report; reexec report -v; reexec plan; reexec doctor; reexec history");
-        let said = machine.bed.exec(&["script", "-qec", &show, "/dev/null"])?.text();
+    let show = "reexec report; reexec report -v; reexec plan; reexec doctor; reexec history; reexec history --last; \
+        reexec explain other; reexec explain 1; reexec explain /usr/lib/x86_64-linux-gnu/libprobe.so.1";
+    for columns in [80, 160] {
+        let said = on_terminal(machine, columns, show)?;
         let plain = without_colours(&said);
         ensure!(said != plain, "no colours on a terminal");
         let widest = plain.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0);
-        ensure!(widest <= longest && widest > columns / 2, "{widest} of {columns} columns:\n{plain}");
-        let said = machine.bed.exec(&["script", "-qec", &format!("export NO_COLOR=1; {show}"), "/dev/null"])?.text();
+        ensure!(widest <= columns && widest > columns / 2, "{widest} of {columns} columns:\n{plain}");
+        let said = on_terminal(machine, columns, &format!("export NO_COLOR=1; {show}"))?;
         assert_eq!(said, without_colours(&said), "NO_COLOR");
     }
+    let never = on_terminal(machine, 80, "reexec report --color never; reexec explain other --color never")?;
+    assert_eq!(never, without_colours(&never), "--color never");
     let piped = machine.reexec(&["report", "--color", "always"])?.text();
     ensure!(piped != without_colours(&piped), "--color always");
+    let piped = machine.reexec(&["report"])?.text();
+    assert_eq!(piped, without_colours(&piped), "into a pipe");
+    let loud = machine.reexec(&["report", "-v"])?.text();
+    for word in ["rule \"default\" (/usr/lib/reexec/policy.d/50-default.yaml:", "old one lost its name"] {
+        ensure!(loud.contains(word) && !piped.contains(word), "-v: {loud}");
+    }
+    let hushed = "for each in report plan 'explain other' history 'history --last' doctor 'apply --dry-run'; do \
+        reexec $each -q; done";
+    assert_eq!(on_terminal(machine, 80, hushed)?, "", "-q");
+    Ok(())
+}
+
+/// On a terminal a wait is told in one line, which is gone afterwards; nowhere else.
+fn progress(machine: &Machine) -> Result<()> {
+    machine.bed.write_file("/etc/reexec/policy.d/40-manual.yaml", b"version: 1\ndefaults: { when: manual }\n")?;
+    for (version, show, is_told) in [(3, "reexec apply", true), (2, "reexec apply -q", false)] {
+        let package = format!("/srv/dist/libprobe1_{version}.0_amd64.deb");
+        machine.bed.exec(&["apt-get", "-qqy", "--allow-downgrades", "install", &package])?.success()?;
+        let said = on_terminal(machine, 80, &format!("{show} | cat; exit ${{PIPESTATUS[0]}}"))?;
+        let lines: Vec<&str> = said.split("\r\x1b[K").collect();
+        let waits = lines.iter().filter(|line| line.starts_with("waiting whether probed.service and 1 more stay"));
+        assert_eq!(waits.count() > 0, is_told, "{show}: {said:?}");
+        let last = lines.last().copied().unwrap_or_default();
+        assert_eq!(last.contains("probed.service  proven fresh"), is_told, "{show}: {said:?}");
+        ensure!(!last.contains('\u{2026}'), "the line stands behind the report: {last:?}");
+        ensure!(is_told || said.is_empty(), "{show}: {said:?}");
+    }
+    let piped = machine.bed.shell("reexec apply 2>&1 || :")?;
+    ensure!(!piped.contains('\u{2026}') && !piped.contains('\r'), "{piped:?}");
     Ok(())
 }
 

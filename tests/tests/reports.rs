@@ -3,6 +3,7 @@
 //! is that of the tool's source.
 
 use anyhow::{ensure, Context, Result};
+use reexec::model::claim::Package;
 use reexec::model::file::FileId;
 use reexec::model::history::PastRun;
 use reexec::model::judge::VerdictOf;
@@ -11,14 +12,16 @@ use reexec::model::owner::Owner;
 use reexec::model::plan::{Action, Decision};
 use reexec::model::process::{ProcessKey, ProcessSnapshot};
 use reexec::model::reboot::{Facts, Image, KernelStatus, Place, Reboot, Revisions, Running};
-use reexec::model::report::{GapRow, OwnerRow, Proof, Report, Summary};
+use reexec::model::report::{GapRow, OwnerRow, Proof, Report, Summary, TransactionRow};
 use reexec::model::verdict::{Cause, CauseKind, Certainty, Content, Method, Verdict};
-use reexec::render::{journal, json, needrestart, openmetrics, restarting};
+use reexec::render::needrestart::Parts;
+use reexec::render::text::{self, Asked, Style};
+use reexec::render::{explain, journal, json, needrestart, openmetrics, restarting};
 use reexec::sys::boot;
 use reexec::sys::state::Store;
 use reexec_tests::place::{workspace, Scratch};
 use reexec_tests::skip;
-use reexec_tests::tools::{feed, promtool, python, script};
+use reexec_tests::tools::{apt_dater, feed, promtool, python, script};
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -152,17 +155,17 @@ NEEDRESTART-SESS: anna @ session #16
 NEEDRESTART-SESS: anna @ user manager service
 NEEDRESTART-PID: sn?eak=y=50
 ";
-    assert_eq!(needrestart::batch(&report()), expected);
+    assert_eq!(needrestart::batch(&report(), Parts::ALL), expected);
     // In a container neither kernel nor microcode is ours to tell; needrestart leaves the lines out.
     let facts = Facts { place: Place::Container("lxc".into()), running: running(), ..Facts::default() };
     let inside = Report { reboot: Reboot::of(facts, &[], &[]), ..quiet() };
-    assert_eq!(needrestart::batch(&inside), "NEEDRESTART-VER: 3.6\n");
+    assert_eq!(needrestart::batch(&inside, Parts::ALL), "NEEDRESTART-VER: 3.6\n");
 }
 
 #[test]
 fn jc_reads_the_batch_lines() -> Result<()> {
     let Some(jc) = python("jc") else { skip!("needs jc (make deps)") };
-    let said = feed(&jc, &["--needrestart"], &needrestart::batch(&report()))?.success()?;
+    let said = feed(&jc, &["--needrestart"], &needrestart::batch(&report(), Parts::ALL))?.success()?;
     let read: Value = serde_json::from_str(&said.text())?;
     let expected = json!({
         "version": "3.6",
@@ -179,8 +182,114 @@ fn jc_reads_the_batch_lines() -> Result<()> {
 }
 
 #[test]
+fn apt_dater_learns_from_the_batch_lines_that_the_kernel_is_old() -> Result<()> {
+    for (report, reboot) in [(report(), true), (quiet(), false)] {
+        let lines = needrestart::batch(&report, Parts::ALL);
+        let Some(said) = apt_dater(&lines)? else { skip!("needs apt-dater (make deps)") };
+        ensure!(said.contains("Debian"), "it has not read of the host: {said}");
+        assert_eq!(said.contains("<kernel reboot=\"1\"/>"), reboot, "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn only_the_parts_that_are_asked_for_are_told() {
+    let none = Parts { kernel: false, microcode: false, processes: false };
+    let kernel = Parts { kernel: true, ..none };
+    let lines = "NEEDRESTART-VER: 3.6\nNEEDRESTART-KCUR: 6.1.0-18-amd64\nNEEDRESTART-KEXP: 6.1.0-20-amd64\n\
+        NEEDRESTART-KSTA: 3\n";
+    assert_eq!(needrestart::batch(&report(), kernel), lines);
+    let first = "CRIT - Kernel: 6.1.0-18-amd64!=6.1.0-20-amd64 (!!)|Kernel=2;0;;0;2\n".to_owned();
+    assert_eq!(needrestart::nagios(&report(), kernel), (first, 2));
+    let microcode = needrestart::nagios(&report(), Parts { microcode: true, ..none });
+    assert_eq!(microcode, ("CRIT - Microcode: OBSOLETE (!!)|Microcode=1;0;;0;1\n".to_owned(), 2));
+    let (text, code) = needrestart::nagios(&report(), Parts { processes: true, ..none });
+    let first = "CRIT - Services: 3 (!), Containers: 1 (!), Sessions: 2 (!!), Processes: 1 (!)|Services=3;;0;0 \
+        Containers=1;;0;0 Sessions=2;0;;0 Processes=1;;0;0\nServices:\n- Apache.service\n";
+    assert!(text.starts_with(first) && code == 2, "{text}");
+    let services = needrestart::batch(&report(), Parts { processes: true, ..none });
+    assert!(services.starts_with("NEEDRESTART-VER: 3.6\nNEEDRESTART-SVC: Apache.service\n"), "{services}");
+}
+
+/// An owner's part of the report in so many columns.
+fn told_in(columns: usize) -> String {
+    let mut report = report();
+    let row = &mut report.owners[1];
+    let first = row.causes[0].clone();
+    let library = |path: &str, package: Option<&str>| Cause {
+        path: path.into(),
+        package: package.map(str::to_owned),
+        ..first.clone()
+    };
+    row.causes = vec![
+        library("/usr/lib/x86_64-linux-gnu/libcrypto.so.3", Some("libssl3")),
+        library("/opt/lib/libown.so", None),
+        library("/usr/lib/x86_64-linux-gnu/libpcre2-8.so.0", Some("libpcre2-8-0")),
+        library("/usr/lib/x86_64-linux-gnu/libssl.so.3", Some("libssl3")),
+    ];
+    row.causes.push(Cause { method: Method::Overwritten, ..library("/usr/lib/libz.so.1", Some("zlib1g")) });
+    let version = |version: &str| Some(format!("{version}-1~deb12u2"));
+    let packages = vec![Package { name: "libssl3".into(), old: version("3.0.22"), new: version("3.0.23") }];
+    let root = "/".into();
+    report.transaction = Some(TransactionRow { manager: "dpkg".into(), root, packages, files: 1 });
+    let style = Style { columns, color: false, verbose: false };
+    text::owner(&report, &report.owners[1], Asked::Report, &style)
+}
+
+#[test]
+fn files_of_one_package_stand_together_and_what_is_so_of_all_is_said_once() {
+    let narrow = "\
+nginx.service  reported only (rule \"default\")
+    20 nginx
+    library    /usr/lib/libz.so.1
+               zlib1g, overwritten in place: restart it before it crashes
+    library    /usr/lib/x86_64-linux-gnu/libpcre2-8.so.0
+               libpcre2-8-0, renamed
+    library    /usr/lib/x86_64-linux-gnu/libcrypto.so.3
+    library    /usr/lib/x86_64-linux-gnu/libssl.so.3
+               libssl3 3.0.22-1~deb12u2 \u{2192} 3.0.23-1~deb12u2, renamed
+    library    /opt/lib/libown.so
+               renamed
+";
+    assert_eq!(told_in(80), narrow);
+    let wide = "\
+nginx.service  reported only (rule \"default\")
+    20 nginx
+    library    /usr/lib/libz.so.1                         zlib1g, overwritten in place: restart it before it crashes
+    library    /usr/lib/x86_64-linux-gnu/libpcre2-8.so.0  libpcre2-8-0, renamed
+    library    /usr/lib/x86_64-linux-gnu/libcrypto.so.3   libssl3 3.0.22-1~deb12u2 \u{2192} 3.0.23-1~deb12u2, renamed
+    library    /usr/lib/x86_64-linux-gnu/libssl.so.3      libssl3 3.0.22-1~deb12u2 \u{2192} 3.0.23-1~deb12u2, renamed
+    library    /opt/lib/libown.so                         renamed
+";
+    assert_eq!(told_in(160), wide);
+}
+
+#[test]
+fn processes_that_differ_only_in_their_pid_are_explained_together() {
+    let style = Style { columns: 80, color: false, verbose: false };
+    let nginx = |pid| stale(pid, "/system.slice/nginx.service", b"nginx", (0, "root"));
+    let mut fresh = VerdictOf { verdict: Verdict::Fresh, causes: Vec::new(), ..nginx(22) };
+    fresh.identical = 2;
+    let expected = "\
+pids 20, 21 nginx: stale
+    program    /usr/sbin/x
+    owner      nginx.service (cgroup /system.slice/nginx.service)
+    library    /usr/lib/x86_64-linux-gnu/libssl.so.3
+               libssl3, renamed, content differs
+               mapped inode 10 on 8:1; the path names inode 11 on 8:1
+               the new file was born before the old one died
+
+pid 22 nginx: fresh
+    program    /usr/sbin/x
+    owner      nginx.service (cgroup /system.slice/nginx.service)
+    2 of its files were replaced by the same content
+";
+    assert_eq!(explain::processes(&[nginx(20), fresh, nginx(21)], &[], &style), expected);
+}
+
+#[test]
 fn nagios_output_is_needrestarts_and_unknown_hides_nothing() {
-    let (text, code) = needrestart::nagios(&report());
+    let (text, code) = needrestart::nagios(&report(), Parts::ALL);
     let expected = "\
 CRIT - Kernel: 6.1.0-18-amd64!=6.1.0-20-amd64 (!!), Microcode: OBSOLETE (!!), Services: 3 (!), Containers: 1 (!), Sessions: 2 (!!), Processes: 1 (!)|Kernel=2;0;;0;2 Microcode=1;0;;0;1 Services=3;;0;0 Containers=1;;0;0 Sessions=2;0;;0 Processes=1;;0;0
 Services:
@@ -196,7 +305,7 @@ Processes:
 - sn?eak=y[50]
 ";
     assert_eq!((text.as_str(), code), (expected, 2));
-    let (text, code) = needrestart::nagios(&quiet());
+    let (text, code) = needrestart::nagios(&quiet(), Parts::ALL);
     let expected = "OK - Kernel: 6.1.0-18-amd64, Microcode: CURRENT, Services: none, Containers: none, Sessions: none\
         |Kernel=0;0;;0;2 Microcode=0;0;;0;1 Services=0;;0;0 Containers=0;;0;0 Sessions=0;0;;0\n";
     assert_eq!((text.as_str(), code), (expected, 0));
@@ -217,7 +326,7 @@ Processes:
         ("stale and gap", Report { gaps: gap(), ..web(Verdict::Stale) }, "WARN", 1),
         ("tainted and gap", Report { gaps: gap(), ..web(Verdict::Tainted) }, "CRIT", 2),
     ] {
-        let (text, said) = needrestart::nagios(&report);
+        let (text, said) = needrestart::nagios(&report, Parts::ALL);
         assert!(text.starts_with(&format!("{word} - ")) && said == code, "{name}: {text} {said}");
         // Behind the second bar Nagios would read figures.
         assert_eq!(text.matches('|').count(), 1, "{name}: {text}");
@@ -234,7 +343,7 @@ fn monitoring_plugin_reads_the_figures() -> Result<()> {
     let read =
         "my ($figures) = <STDIN> =~ /\\|(.*)/; my @all = Monitoring::Plugin::Performance->parse_perfstring($figures); \
                 print join(' ', map { $_->label . '=' . $_->value } @all)";
-    let said = feed(perl, &[module, "-e", read], &needrestart::nagios(&report()).0)?.success()?;
+    let said = feed(perl, &[module, "-e", read], &needrestart::nagios(&report(), Parts::ALL).0)?.success()?;
     assert_eq!(said.text(), "Kernel=2 Microcode=1 Services=3 Containers=1 Sessions=2 Processes=1");
     Ok(())
 }

@@ -52,7 +52,10 @@ pub fn proof_of(states: &UnitStates<'_>, members: &Members<'_>) -> (Proof, Strin
     let only_old_workers =
         main != 0 && stale.iter().all(|row| row.process.key.pid != main && members.old.contains(&row.process.key.pid));
     match only_old_workers {
-        true => (Proof::Draining, format!("{} old processes are finishing their work: {}", stale.len(), names(&stale))),
+        true => {
+            let words = if let [_] = stale[..] { "process is finishing its" } else { "processes are finishing their" };
+            (Proof::Draining, format!("{} old {words} work: {}", stale.len(), names(&stale)))
+        }
         false => (Proof::StillStale, format!("{} of its processes run an old file: {}", stale.len(), names(&stale))),
     }
 }

@@ -1,7 +1,8 @@
 //! Past runs for people.
 
-use super::text::Style;
+use super::text::{name_of, Style};
 use crate::model::history::{PastOwner, PastRun};
+use crate::model::owner::{Owner, OwnerKind};
 use crate::model::text::escape;
 use std::fmt::Write as _;
 
@@ -41,7 +42,7 @@ pub fn one(run: &PastRun, style: &Style) -> String {
             (None, Some(skip)) => format!("left alone: {}", escape(skip.as_bytes())),
             (None, None) => format!("left alone (rule \"{}\")", escape(owner.decision.rule.as_bytes())),
         };
-        let _ = writeln!(out, "{}  {fate}", name(owner));
+        style.paragraph(&mut out, &format!("{}  ", name(owner)), &fate);
         for step in &owner.steps {
             let words = format!(
                 "{} {} after {} ms: {}",
@@ -66,13 +67,13 @@ fn ended(run: &PastRun, style: &Style) -> String {
     }
 }
 
+/// As a report names it; a name that an earlier version wrote stands as it is.
 fn name(owner: &PastOwner) -> String {
-    let name = match owner.name.is_empty() {
-        true => owner.kind.clone(),
-        false => escape(owner.name.as_bytes()),
-    };
-    match owner.uid {
-        Some(uid) => format!("{name} of user {uid}"),
-        None => name,
+    match owner.kind.parse::<OwnerKind>() {
+        Ok(kind) if kind != OwnerKind::Container => {
+            let (name, uid) = (escape(owner.name.as_bytes()), owner.uid);
+            name_of(&Owner { kind, name, uid, slice: None, runtime: None })
+        }
+        _ => escape(format!("{} {}", owner.kind, owner.name).as_bytes()),
     }
 }

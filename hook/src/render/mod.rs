@@ -1,5 +1,6 @@
 //! A report in the form that was asked for. Nothing is looked up here.
 
+pub mod explain;
 pub mod history;
 pub mod journal;
 pub mod json;

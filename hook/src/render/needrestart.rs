@@ -17,6 +17,22 @@ use std::fmt::Write as _;
 /// The version whose grammar this is.
 const GRAMMAR: &str = "3.6";
 
+/// What is told of: needrestart's `-k`, `-w` and `-l`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// The running kernel against the installed ones.
+    pub kernel: bool,
+    /// The processor's microcode.
+    pub microcode: bool,
+    /// Who runs old files.
+    pub processes: bool,
+}
+
+impl Parts {
+    /// All of them, as where none is asked for by name.
+    pub const ALL: Parts = Parts { kernel: true, microcode: true, processes: true };
+}
+
 /// Stale owners as needrestart sorts them.
 struct Lists {
     services: Vec<String>,
@@ -26,8 +42,8 @@ struct Lists {
 }
 
 impl Lists {
-    fn of(report: &Report) -> Lists {
-        let told = || report.owners.iter().filter(|row| is_told(row));
+    fn of(report: &Report, parts: Parts) -> Lists {
+        let told = || report.owners.iter().filter(|row| parts.processes && is_told(row));
         let named = |name: fn(&Report, &Owner) -> Option<String>| -> BTreeSet<String> {
             told().filter_map(|row| name(report, &row.owner)).collect()
         };
@@ -119,20 +135,20 @@ fn microcode_number(status: MicrocodeStatus) -> Option<u8> {
 }
 
 /// What `needrestart -b` prints.
-pub fn batch(report: &Report) -> String {
+pub fn batch(report: &Report, parts: Parts) -> String {
     let mut out = format!("NEEDRESTART-VER: {GRAMMAR}\n");
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(out, "NEEDRESTART-{key}: {value}");
     };
     let (kernel, microcode) = (&report.reboot.kernel, &report.reboot.microcode);
-    if let Some(number) = kernel_number(kernel.status) {
+    if let Some(number) = kernel_number(kernel.status).filter(|_| parts.kernel) {
         line("KCUR", &escape(kernel.running.as_bytes()));
         if let Some(expected) = expected_kernel(report) {
             line("KEXP", &expected);
         }
         line("KSTA", &number.to_string());
     }
-    if let Some(number) = microcode_number(microcode.status) {
+    if let Some(number) = microcode_number(microcode.status).filter(|_| parts.microcode) {
         line("UCSTA", &number.to_string());
         for (key, revision) in [("UCCUR", microcode.current), ("UCEXP", microcode.available)] {
             if let Some(revision) = revision {
@@ -140,7 +156,7 @@ pub fn batch(report: &Report) -> String {
             }
         }
     }
-    let lists = Lists::of(report);
+    let lists = Lists::of(report, parts);
     lists.services.iter().for_each(|name| line("SVC", name));
     lists.containers.iter().for_each(|name| line("CONT", name));
     lists.sessions.iter().for_each(|name| line("SESS", name));
@@ -213,31 +229,24 @@ impl Part {
 }
 
 /// What `needrestart -p` prints, and the plugin's exit code. States are the ones that it ships.
-pub fn nagios(report: &Report) -> (String, u8) {
-    let lists = Lists::of(report);
-    let mut parts: Vec<Part> = kernel_part(report).into_iter().chain(microcode_part(report)).collect();
-    parts.push(Part::count("Services", lists.services.len(), State::Warning, ";;0;0"));
-    parts.push(Part::count("Containers", lists.containers.len(), State::Warning, ";;0;0"));
-    parts.push(Part::count("Sessions", lists.sessions.len(), State::Critical, ";0;;0"));
-    let unlooked = report.summary.unknown + report.gaps.len();
-    let loose: Vec<String> = lists.loose.iter().map(|(name, pids)| format!("{name}[{}]", joined(pids))).collect();
-    for (name, number, state, bounds) in [
-        ("Processes", loose.len(), State::Warning, ";;0;0"),
-        ("Tainted", report.summary.tainted, State::Critical, ";;0;0"),
-        ("Unknown", unlooked, State::Unknown, ";;;0"),
-    ] {
-        parts.extend((number > 0).then(|| Part::count(name, number, state, bounds)));
+pub fn nagios(report: &Report, wanted: Parts) -> (String, u8) {
+    let lists = Lists::of(report, wanted);
+    let kernel = kernel_part(report).filter(|_| wanted.kernel);
+    let mut parts: Vec<Part> = kernel.into_iter().chain(microcode_part(report).filter(|_| wanted.microcode)).collect();
+    if wanted.processes {
+        parts.extend(process_parts(report, &lists));
     }
     let worst = parts.iter().map(|part| part.state).max().unwrap_or(State::Ok);
     let said: Vec<String> = parts.iter().map(|part| format!("{}: {}", part.name, part.said)).collect();
     let figures: Vec<&str> = parts.iter().filter_map(|part| part.figure.as_deref()).collect();
     let mut out = format!("{} - {}|{}\n", worst.word(), said.join(", "), figures.join(" "));
+    let unlooked = if wanted.processes { unlooked_rows(report) } else { Vec::new() };
     for (name, rows) in [
         ("Services", &lists.services),
         ("Containers", &lists.containers),
         ("Sessions", &lists.sessions),
-        ("Processes", &loose),
-        ("Unknown", &unlooked_rows(report)),
+        ("Processes", &loose_rows(&lists)),
+        ("Unknown", &unlooked),
     ] {
         if !rows.is_empty() {
             // Behind a bar Nagios reads figures.
@@ -245,6 +254,28 @@ pub fn nagios(report: &Report) -> (String, u8) {
         }
     }
     (out, worst.code())
+}
+
+fn loose_rows(lists: &Lists) -> Vec<String> {
+    lists.loose.iter().map(|(name, pids)| format!("{name}[{}]", joined(pids))).collect()
+}
+
+/// The figures about processes; those that needrestart does not have only where they are not 0.
+fn process_parts(report: &Report, lists: &Lists) -> Vec<Part> {
+    let mut parts = vec![
+        Part::count("Services", lists.services.len(), State::Warning, ";;0;0"),
+        Part::count("Containers", lists.containers.len(), State::Warning, ";;0;0"),
+        Part::count("Sessions", lists.sessions.len(), State::Critical, ";0;;0"),
+    ];
+    let unlooked = report.summary.unknown + report.gaps.len();
+    for (name, number, state, bounds) in [
+        ("Processes", lists.loose.len(), State::Warning, ";;0;0"),
+        ("Tainted", report.summary.tainted, State::Critical, ";;0;0"),
+        ("Unknown", unlooked, State::Unknown, ";;;0"),
+    ] {
+        parts.extend((number > 0).then(|| Part::count(name, number, state, bounds)));
+    }
+    parts
 }
 
 /// What is said where nothing could be looked at.

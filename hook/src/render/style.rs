@@ -16,10 +16,11 @@ pub struct Style {
 /// Lines below the name of what they tell of.
 pub const INDENT: &str = "    ";
 
-// The eight colours that every terminal has, readable on dark and on light; none of them alone says
-// anything that a word does not say too.
+// Of the eight colours that every terminal has those that can be read on dark and on light. Yellow and
+// cyan cannot on white, nor blue on black, as xterm and the Linux console have them. No colour alone
+// says anything that a word does not say too.
 const RED: &str = "31";
-const YELLOW: &str = "33";
+const MAGENTA: &str = "35";
 const GREEN: &str = "32";
 const BOLD: &str = "1";
 const FAINT: &str = "2";
@@ -49,7 +50,7 @@ impl Style {
 
     /// What wants to be looked at.
     pub fn note(&self, text: &str) -> String {
-        self.paint(YELLOW, text)
+        self.paint(MAGENTA, text)
     }
 
     /// What is broken or dangerous.

@@ -201,10 +201,7 @@ pub fn owner(report: &Report, row: &OwnerRow, asked: Asked, style: &Style) -> St
         names.push(format!("and {rest} more (-v)"));
     }
     style.wrap(&mut out, &names);
-    let (code, data): (Vec<&Cause>, Vec<&Cause>) = row.causes.iter().partition(|cause| cause.kind != CauseKind::Data);
-    for cause in code.into_iter().chain(data) {
-        cause_line(&mut out, report, cause, style);
-    }
+    causes(&mut out, report, row, style);
     out
 }
 
@@ -253,31 +250,48 @@ fn millis(number: u64) -> String {
     }
 }
 
-fn cause_line(out: &mut String, report: &Report, cause: &Cause, style: &Style) {
+/// The old files of an owner, worst first, those of one package together. What is so of several in a row is
+/// said once, below the last of them; or beside each where there is room.
+fn causes(out: &mut String, report: &Report, row: &OwnerRow, style: &Style) {
     const BELOW: &str = "               ";
-    let path = escape_path(&cause.path);
-    let mut how = method_words(cause);
-    if let Some(package) = &cause.package {
-        how = format!("{}, {how}", package_words(package, report));
-    }
-    let first = format!("{INDENT}{:10} {path}", cause.kind.word());
-    let mut below = String::new();
-    match first.chars().count() + how.chars().count() + 2 <= style.columns {
-        true => {
-            let _ = writeln!(out, "{first}  {}", style.faint(&how));
+    let mut sorted: Vec<&Cause> = row.causes.iter().collect();
+    let harmless = |cause: &Cause| (cause.kind == CauseKind::Data, cause.method != Method::Overwritten);
+    sorted.sort_by_key(|cause| (harmless(cause), cause.kind, cause.package.is_none(), cause.package.clone()));
+    let lines: Vec<(String, String, &str)> = sorted
+        .iter()
+        .map(|cause| {
+            let package = cause.package.as_deref().map(|name| format!("{}, ", package_words(name, packages(report))));
+            let evidence = if style.verbose { cause.evidence.as_str() } else { "" };
+            let first = format!("{INDENT}{:10} {}", cause.kind.word(), escape_path(&cause.path));
+            (first, package.unwrap_or_default() + &method_words(cause), evidence)
+        })
+        .collect();
+    let width = |text: &str| text.chars().count();
+    let widest = lines.iter().map(|(first, ..)| width(first)).max().unwrap_or(0);
+    let is_beside =
+        lines.iter().all(|(_, how, evidence)| evidence.is_empty() && widest + 2 + width(how) <= style.columns);
+    for (index, (first, how, evidence)) in lines.iter().enumerate() {
+        if is_beside {
+            let _ = writeln!(out, "{first:widest$}  {}", style.faint(how));
+            continue;
         }
-        false => {
-            let _ = writeln!(out, "{first}");
-            style.paragraph(&mut below, BELOW, &how);
+        let _ = writeln!(out, "{first}");
+        if lines.get(index + 1).is_some_and(|(_, next, why)| (next, why) == (how, evidence)) {
+            continue;
+        }
+        let mut below = String::new();
+        for words in [how.as_str(), evidence].iter().filter(|words| !words.is_empty()) {
+            style.paragraph(&mut below, BELOW, words);
+        }
+        for line in below.lines() {
+            let text = line.trim_start();
+            let _ = writeln!(out, "{}{}", &line[..line.len() - text.len()], style.faint(text));
         }
     }
-    if style.verbose && !cause.evidence.is_empty() {
-        style.paragraph(&mut below, BELOW, &cause.evidence);
-    }
-    for line in below.lines() {
-        let text = line.trim_start();
-        let _ = writeln!(out, "{}{}", &line[..line.len() - text.len()], style.faint(text));
-    }
+}
+
+fn packages(report: &Report) -> &[Package] {
+    report.transaction.as_ref().map_or(&[], |transaction| &transaction.packages)
 }
 
 fn method_words(cause: &Cause) -> String {
@@ -294,8 +308,8 @@ fn method_words(cause: &Cause) -> String {
     }
 }
 
-fn package_words(name: &str, report: &Report) -> String {
-    let packages: &[Package] = report.transaction.as_ref().map_or(&[], |transaction| &transaction.packages);
+/// A package, and what its versions were and are, as far as these say.
+pub fn package_words(name: &str, packages: &[Package]) -> String {
     let row = packages.iter().find(|package| package.name == name);
     match row.map(|package| (package.old.as_deref(), package.new.as_deref())) {
         Some((Some(old), Some(new))) => format!("{name} {old} \u{2192} {new}"),

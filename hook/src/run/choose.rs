@@ -8,7 +8,7 @@ use crate::model::policy::Later;
 use crate::model::report::{OwnerRow, Report};
 use crate::model::text::{escape, escape_path};
 use crate::model::unit::{UnitName, Units};
-use crate::model::verdict::Verdict;
+use crate::model::verdict::{Cause, Verdict};
 use crate::render::text::name_of;
 use crate::run::protect;
 use crate::sys::{host, picker, services};
@@ -27,8 +27,9 @@ pub fn choose(report: &mut Report, deciding: &mut Deciding<'_>, proc: &Path) -> 
         return Ok(());
     }
     let columns = host::terminal_columns().unwrap_or(80);
-    let entry = |&at: &usize| (line(&report.owners[at], columns), report.owners[at].decision.acts());
-    let entries: Vec<picker::Entry> = offered.iter().map(entry).collect();
+    let rows: Vec<&OwnerRow> = offered.iter().map(|&at| &report.owners[at]).collect();
+    let is_picked = rows.iter().map(|row| row.decision.acts());
+    let entries: Vec<picker::Entry> = lines(&rows, columns).into_iter().zip(is_picked).collect();
     let title = "Space picks, enter does what is picked, escape does nothing";
     let picked = picker::pick(title, &entries)?;
     let chosen: BTreeSet<usize> = picked.iter().flatten().map(|&index| offered[index]).collect();
@@ -72,17 +73,29 @@ fn take(row: &mut OwnerRow) {
     row.decision.later = None;
 }
 
-/// One line: what would be done, to whom, and why.
-fn line(row: &OwnerRow, columns: usize) -> String {
+/// A line for each: what would be done, to whom, and why, in columns.
+fn lines(rows: &[&OwnerRow], columns: usize) -> Vec<String> {
+    let cells: Vec<[String; 3]> = rows.iter().map(|row| cells(row)).collect();
+    let widest = |at: usize| cells.iter().map(|cell| cell[at].chars().count()).max().unwrap_or(0);
+    let (name, steps) = (widest(0), widest(1));
+    // The list draws a mark before each line, and must not wrap.
+    let room = columns.saturating_sub(6);
+    let whole = cells.iter().map(|[who, what, why]| format!("{who:name$}  {what:steps$}  {why}"));
+    whole.map(|line| if line.chars().count() > room { cut(&line, room) } else { line }).collect()
+}
+
+fn cut(line: &str, room: usize) -> String {
+    let kept: String = line.chars().take(room.saturating_sub(1)).collect();
+    format!("{}\u{2026}", kept.trim_end_matches([' ', ',', '(']))
+}
+
+fn cells(row: &OwnerRow) -> [String; 3] {
     let words: Vec<&str> = steps_if_picked(row).iter().map(|step| step.action().word()).collect();
-    let files: BTreeSet<String> = row
-        .causes
-        .iter()
-        .map(|cause| match &cause.package {
-            Some(package) => escape(package.as_bytes()),
-            None => escape_path(&cause.path),
-        })
-        .collect();
+    let file = |cause: &Cause| match &cause.package {
+        Some(package) => escape(package.as_bytes()),
+        None => escape_path(&cause.path),
+    };
+    let files: BTreeSet<String> = row.causes.iter().map(file).collect();
     let files: Vec<String> = files.into_iter().collect();
     let why = match (row.verdict, &row.decision.skip) {
         (Verdict::Tainted, _) => "overwritten in place: ",
@@ -90,14 +103,8 @@ fn line(row: &OwnerRow, columns: usize) -> String {
         (_, None) => "",
     };
     let rule = escape(row.decision.rule.as_bytes());
-    let text = format!(
-        "{:<28} {:<16} {why}{} (rule \"{rule}\")",
-        name_of(&row.owner),
-        words.join(", else "),
-        files.join(", ")
-    );
-    // The list draws a mark before each line, and must not wrap.
-    text.chars().take(columns.saturating_sub(6)).collect()
+    let why = format!("{why}{} (rule \"{rule}\")", files.join(", "));
+    [name_of(&row.owner), words.join(", else "), why]
 }
 
 fn steps_if_picked(row: &OwnerRow) -> Vec<Step> {

@@ -3,8 +3,9 @@
 use super::apply::{self, Mode, Moment, Order};
 use super::desk::Desk;
 use super::{doctor, explain, history, hook, policy, report};
-use crate::cli::{Color, Command, Common, Format};
+use crate::cli::{Color, Command, Common, Format, Part};
 use crate::model::report::Report;
+use crate::render::needrestart::Parts;
 use crate::render::text::{self, Asked, Style};
 use crate::render::{self, json, needrestart, openmetrics, restarting};
 use crate::sys::state::Store;
@@ -61,11 +62,11 @@ pub fn run(command: &Command) -> Answer {
     }
     let answer = match command {
         Command::Report { schema: true, .. } => Ok(Answer { text: json::SCHEMA_TEXT.to_owned(), ..Answer::default() }),
-        Command::Report { common, .. } => look(common, Asked::Report),
-        Command::Plan(common) => look(common, Asked::Plan),
+        Command::Report { common, parts, .. } => look(common, Asked::Report, needrestart_parts(parts)),
+        Command::Plan(common) => look(common, Asked::Plan, Parts::ALL),
         Command::Explain { what, common } => only(common, &[Format::Text, Format::Json])
-            .and_then(|()| explain::explain(&Desk::open(common), what))
-            .map(|(text, code)| Answer { text, code, ..Answer::default() }),
+            .and_then(|()| explain::explain(&Desk::open(common), what, &style(common)))
+            .map(|(text, code)| hushed(Answer { text, code, ..Answer::default() }, common)),
         Command::Apply { after_transaction, inline, dry_run, now, interactive, common } => {
             let moment = match (after_transaction, inline) {
                 (true, _) => Moment::AfterTransaction,
@@ -99,15 +100,15 @@ pub fn run(command: &Command) -> Answer {
             policy::policy(command, root).map(|text| Answer { text, ..Answer::default() })
         }
         Command::History { last, number, common } => only(common, &[Format::Text, Format::Json])
-            .and_then(|()| history::history(&Store::below(&common.root), *last, *number, common, &style(common))),
+            .and_then(|()| history::history(&Store::below(&common.root), *last, *number, common, &style(common)))
+            .map(|answer| hushed(answer, common)),
         Command::Doctor(common) => only(common, &[Format::Text, Format::Json]).map(|()| {
             let checks = doctor::doctor(&Desk::open(common));
             let text = match common.format {
                 Format::Json => json::doctor(&checks),
                 _ => text::doctor(&checks, &style(common)),
             };
-            let text = if common.quiet { String::new() } else { text };
-            Answer { text, code: doctor::exit_code(&checks), ..Answer::default() }
+            hushed(Answer { text, code: doctor::exit_code(&checks), ..Answer::default() }, common)
         }),
     };
     answer.unwrap_or_else(|error| failed(&error, command))
@@ -133,14 +134,19 @@ fn failed(error: &anyhow::Error, command: &Command) -> Answer {
     }
 }
 
-fn look(common: &Common, asked: Asked) -> anyhow::Result<Answer> {
+fn look(common: &Common, asked: Asked, parts: Parts) -> anyhow::Result<Answer> {
     let desk = Desk::open(common);
     if asked == Asked::Plan {
         desk.policy()?;
     }
     let report = report::report(&desk)?;
     let code = report.exit_code();
-    Ok(print(&report, code, asked, common))
+    Ok(print(&report, code, (asked, parts), common))
+}
+
+fn needrestart_parts(typed: &[Part]) -> Parts {
+    let has = |part| typed.is_empty() || typed.contains(&part);
+    Parts { kernel: has(Part::Kernel), microcode: has(Part::Microcode), processes: has(Part::Processes) }
 }
 
 fn act(common: &Common, order: Order) -> anyhow::Result<Answer> {
@@ -163,14 +169,14 @@ fn act(common: &Common, order: Order) -> anyhow::Result<Answer> {
         Mode::DryRun => Asked::Plan,
     };
     Ok(match run.report {
-        Some(report) => print(&report, run.exit_code, asked, common),
+        Some(report) => print(&report, run.exit_code, (asked, Parts::ALL), common),
         None => Answer { code: run.exit_code, ..Answer::default() },
     })
 }
 
 /// A report in the form that was asked for. Forms of other tools have their exit codes, and no place
 /// for what could not be looked at: that goes to standard error.
-fn print(report: &Report, code: u8, asked: Asked, common: &Common) -> Answer {
+fn print(report: &Report, code: u8, (asked, parts): (Asked, Parts), common: &Common) -> Answer {
     let (text, code) = match common.format {
         Format::Json => (json::render(report, code), code),
         Format::Text => (text::render(report, asked, &style(common)), code),
@@ -178,8 +184,8 @@ fn print(report: &Report, code: u8, asked: Asked, common: &Common) -> Answer {
             let last = Store::below(&common.root).last_run();
             (openmetrics::render(report, last.as_ref()), code)
         }
-        Format::Needrestart => (needrestart::batch(report), code),
-        Format::Nagios => needrestart::nagios(report),
+        Format::Needrestart => (needrestart::batch(report, parts), code),
+        Format::Nagios => needrestart::nagios(report, parts),
         Format::Processes => restarting::processes(report, &commands(report, common)),
         Format::Services => restarting::services(report),
         Format::RebootHint => restarting::reboot_hint(report),
@@ -188,9 +194,14 @@ fn print(report: &Report, code: u8, asked: Asked, common: &Common) -> Answer {
         Format::Needrestart | Format::Processes | Format::Services => text::unlooked(report),
         Format::Text | Format::Json | Format::Openmetrics | Format::Nagios | Format::RebootHint => String::new(),
     };
+    hushed(Answer { text, error, code, next: None }, common)
+}
+
+/// With `--quiet` the exit code is all there is.
+fn hushed(answer: Answer, common: &Common) -> Answer {
     match common.quiet {
-        true => Answer { code, ..Answer::default() },
-        false => Answer { text, error, code, next: None },
+        true => Answer { text: String::new(), error: String::new(), ..answer },
+        false => answer,
     }
 }
 

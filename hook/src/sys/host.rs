@@ -33,8 +33,16 @@ pub fn uid() -> u32 {
 
 /// Columns of the terminal on standard output; `None` where it is none.
 pub fn terminal_columns() -> Option<usize> {
-    let stdout = std::io::stdout();
-    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    columns(std::io::stdout())
+}
+
+/// Columns of the terminal on standard error; `None` where it is none.
+pub fn error_columns() -> Option<usize> {
+    columns(std::io::stderr())
+}
+
+fn columns(of: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(of).ok()?;
     Some(usize::from(size.ws_col)).filter(|&columns| columns > 0).or(Some(80))
 }
 

@@ -30,6 +30,7 @@ pub fn show(what: impl Into<String>) -> Progress {
         return Progress(None);
     }
     let what = what.into();
+    let columns = super::host::error_columns().unwrap_or(80);
     let (stop, stopped) = channel();
     let thread = std::thread::Builder::new().name("progress".to_owned()).spawn(move || {
         let started = Instant::now();
@@ -38,14 +39,20 @@ pub fn show(what: impl Into<String>) -> Progress {
         while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             pause = PULSE;
             shown = true;
-            let line = format!("{what} … {} s", started.elapsed().as_secs());
-            let _ = write(&[CLEAR, line.as_bytes()]);
+            let _ = write(&[CLEAR, line(&what, started.elapsed().as_secs(), columns).as_bytes()]);
         }
         if shown {
             let _ = write(&[CLEAR]);
         }
     });
     Progress(thread.ok().map(|thread| (stop, thread)))
+}
+
+/// One that is wider than the terminal would wrap, and could not be cleared.
+fn line(what: &str, seconds: u64, columns: usize) -> String {
+    let end = format!(" \u{2026} {seconds} s");
+    let room = columns.saturating_sub(end.chars().count() + 1);
+    what.chars().take(room).collect::<String>() + &end
 }
 
 fn write(parts: &[&[u8]]) -> std::io::Result<()> {
@@ -60,5 +67,16 @@ impl Drop for Progress {
             drop(stop);
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn the_line_fits_the_terminal_and_keeps_the_seconds() {
+        assert_eq!(line("waiting", 3, 80), "waiting \u{2026} 3 s");
+        assert_eq!(line("waiting for a-very-long-name.service", 12, 20), "waiting for \u{2026} 12 s");
     }
 }

@@ -101,7 +101,8 @@ impl Kernel {
 }
 
 /// What tells `6.1.0-18-amd64` from `6.1.0-18-rt-amd64`: the words at the end that are no number, and
-/// what stands behind a `+` (`.x86_64+debug`).
+/// what stands behind a `+` (`.x86_64+debug`). Debian writes the release that it was built for there, too
+/// (`6.12.43+deb13-amd64`): an upgrade from one to the next changes no flavour.
 fn flavour(release: &str) -> String {
     let (main, plus) = release.split_once('+').unwrap_or((release, ""));
     let parts: Vec<&str> = main.split('-').collect();
@@ -113,7 +114,12 @@ fn flavour(release: &str) -> String {
     };
     let mut words: Vec<&str> = parts.iter().skip(1).rev().take_while(is_word).copied().collect();
     words.reverse();
-    format!("{}+{plus}", words.join("-"))
+    let built_for = plus.split('-').next().unwrap_or_default();
+    let is_debians = built_for.strip_prefix("deb").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    match plus.split_once('-') {
+        Some((_, flavour)) if is_debians => format!("{flavour}+"),
+        _ => format!("{}+{plus}", words.join("-")),
+    }
 }
 
 /// Orders releases as people and boot loaders do: numbers by value, a candidate (`rc`, `~`) before
@@ -198,6 +204,13 @@ mod tests {
                 Some("6.1.0-18-amd64"),
                 Outdated,
             ),
+            // From one release of Debian to the next.
+            (
+                "6.1.0-9-amd64",
+                vec![image("6.1.0-9-amd64", Some(build)), image("6.12.43+deb13-amd64", None)],
+                Some("6.12.43+deb13-amd64"),
+                Outdated,
+            ),
             // Another flavour is no upgrade, unless the running one is installed no more.
             (
                 "6.1.0-9-amd64",
@@ -230,6 +243,11 @@ mod tests {
             ("6.1.70-1-lts", "lts+"),
             ("6.4.0-150600.21-default", "default+"),
             ("6.7.0-rc3", "+"),
+            ("6.12.43+deb13-amd64", "amd64+"),
+            ("6.12.43+deb13-cloud-amd64", "cloud-amd64+"),
+            ("6.12.117+deb12-rt-amd64", "rt-amd64+"),
+            ("6.12.43+deb13", "+deb13"),
+            ("6.6.31+rpt-rpi-v8", "+rpt-rpi-v8"),
         ] {
             assert_eq!(flavour(release), expected, "{release}");
         }
