@@ -44,6 +44,21 @@ pub fn apt_dater(lines: &str) -> Result<Option<String>> {
     Ok(Some(run(&mut command, b"", PATIENCE)?.success()?.text()))
 }
 
+/// Two kernels of Debian, the older first: their images, as the packages bring them.
+pub fn kernels() -> Result<Option<[PathBuf; 2]>> {
+    let top = cache().join("tools/kernels");
+    if !top.join("done").exists() {
+        return Ok(None);
+    }
+    let mut images: Vec<PathBuf> = std::fs::read_dir(top.join("boot"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")))
+        .collect();
+    // Their names are of one length: 6.1.0-55-cloud-amd64.
+    images.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+    Ok(images.try_into().ok())
+}
+
 /// Runs a program with this input.
 pub fn feed(program: &Path, arguments: &[&str], input: &str) -> Result<Output> {
     run(Command::new(program).args(arguments), input.as_bytes(), PATIENCE)

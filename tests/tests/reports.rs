@@ -19,9 +19,11 @@ use reexec::render::text::{self, Asked, Style};
 use reexec::render::{explain, journal, json, needrestart, openmetrics, restarting};
 use reexec::sys::boot;
 use reexec::sys::state::Store;
+use reexec_tests::place::built;
 use reexec_tests::place::{workspace, Scratch};
+use reexec_tests::run::run;
 use reexec_tests::skip;
-use reexec_tests::tools::{apt_dater, feed, promtool, python, script};
+use reexec_tests::tools::{apt_dater, feed, kernels, promtool, python, script};
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -568,6 +570,60 @@ fn kernel_and_microcode_are_read_from_what_a_boot_would_load() -> Result<()> {
     assert_eq!(system.reboot().reasons.len(), 1, "the host's microcode is told to a guest");
     system.write("run/systemd/container", b"lxc\n")?;
     assert_eq!(system.reboot().reasons, [""; 0], "the host's kernel is told to a container");
+    Ok(())
+}
+
+#[test]
+fn real_kernel_packages_ask_for_a_reboot_where_the_newer_one_is_not_running() -> Result<()> {
+    let Some([older, newer]) = kernels()? else { skip!("needs two kernels (make deps)") };
+    let release = |path: &Path| -> Result<String> {
+        let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
+        Ok(name.strip_prefix("vmlinuz-").context("vmlinuz-")?.to_owned())
+    };
+    let (old, new) = (release(&older)?, release(&newer)?);
+    // The version stands in the image behind the release and the builder: `6.1.0-9-amd64 (a@b) #1 SMP …`.
+    let built_as = |path: &Path, release: &str| -> Result<String> {
+        let image = std::fs::read(path)?;
+        let begins = format!("{release} (");
+        let at = image.windows(begins.len()).position(|bytes| bytes == begins.as_bytes()).context("no banner")?;
+        let banner: Vec<u8> = image[at..].iter().copied().take_while(|&byte| byte != 0).collect();
+        let banner = String::from_utf8(banner)?;
+        Ok(banner[banner.find(" #").context("a build")? + 1..].to_owned())
+    };
+    let (old_build, new_build) = (built_as(&older, &old)?, built_as(&newer, &new)?);
+    let said = |running: &str, build: &str, images: &[&Path]| -> Result<Value> {
+        let system = Scratch::new("kernels")?;
+        std::fs::create_dir_all(system.join("boot"))?;
+        std::fs::create_dir_all(system.join("proc/sys/kernel"))?;
+        std::fs::write(system.join("proc/sys/kernel/osrelease"), format!("{running}\n"))?;
+        std::fs::write(system.join("proc/sys/kernel/version"), format!("{build}\n"))?;
+        for image in images {
+            std::fs::copy(image, system.join("boot").join(image.file_name().context("a name")?))?;
+        }
+        let mut command = std::process::Command::new(built()?.join("reexec"));
+        command.args(["report", "--format", "json", "--root"]).arg(system.path());
+        command.arg("--proc").arg(system.join("proc"));
+        let output = run(&mut command, b"", std::time::Duration::from_secs(30))?;
+        let report: Value = serde_json::from_slice(&output.stdout).with_context(|| output.errors())?;
+        Ok(report["reboot"]["kernel"].clone())
+    };
+    for (running, build, images, expected, status) in [
+        (&old, &old_build, vec![older.as_path()], &old, "current"),
+        (&old, &old_build, vec![older.as_path(), newer.as_path()], &new, "outdated"),
+        (&new, &new_build, vec![older.as_path(), newer.as_path()], &new, "current"),
+        // Booted newer than all that is installed: the package was removed again.
+        (&new, &new_build, vec![older.as_path()], &old, "current"),
+        (&new, &old_build, vec![newer.as_path()], &new, "rebuilt"),
+        // None of the running flavour is installed any more: it was changed, and all count.
+        (&old.replace("cloud-amd64", "amd64"), &old_build, vec![newer.as_path()], &new, "outdated"),
+    ] {
+        let kernel = said(running, build, &images)?;
+        assert_eq!(
+            (&kernel["expected"], &kernel["status"]),
+            (&json!(expected), &json!(status)),
+            "{running} {images:?}"
+        );
+    }
     Ok(())
 }
 
