@@ -118,7 +118,7 @@ impl Story<'_> {
         let told = groups.iter().map(|group| {
             let decision = group.decide(&policy, &evidence);
             let passed = group.passed_rules(&policy, &evidence);
-            format!("\n{}", explain::decision(&text::name_of(&group.owner), &decision, &passed, self.style))
+            format!("\n{}", explain::decision(&text::name_of(group.owner), &decision, &passed, self.style))
         });
         Ok(told.collect())
     }
