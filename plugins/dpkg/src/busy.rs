@@ -96,8 +96,9 @@ fn unfinished(status: &Status<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tests::TestRoot;
+    use crate::database::tests::{bare, usual};
     use reexec_plugin_abi::rust::{Recorder, Said};
+    use reexec_plugin_paths::trial::{while_locked, TestRoot};
 
     fn ask(root: &TestRoot) -> (State, Vec<String>) {
         let (said, state) = Recorder::listen(|sink| busy(root.path(), sink)).expect("an answer");
@@ -110,14 +111,14 @@ mod tests {
 
     #[test]
     fn a_finished_run_is_idle() {
-        let root = TestRoot::usual();
+        let root = usual();
         root.write("lock", b"");
         assert_eq!(ask(&root), (State::Idle, vec![]));
     }
 
     #[test]
     fn a_run_left_half_way_names_its_packages() {
-        let root = TestRoot::usual();
+        let root = usual();
         let mut status = String::from("Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\n\n");
         for number in 0..12 {
             status.push_str(&format!("Package: p{number:02}\nStatus: install ok unpacked\n\n"));
@@ -144,33 +145,21 @@ mod tests {
     #[test]
     fn a_held_lock_is_busy_whatever_the_packages_states() {
         for lock in ["lock", "lock-frontend"] {
-            let root = TestRoot::usual();
+            let root = usual();
             root.write(lock, b"");
             root.write("updates/0000", b"Package: z\nStatus: install ok unpacked\n");
             let path = root.path().join("var/lib/dpkg").join(lock);
-            // A process of its own: nobody's lock is held against himself.
-            let mut holder = std::process::Command::new("python3")
-                .args(["-c", "import fcntl,sys\nf=open(sys.argv[1],'r+')\nfcntl.lockf(f,fcntl.LOCK_EX)\nprint('held',flush=True)\nsys.stdin.read()"])
-                .arg(&path)
-                .stdin(std::process::Stdio::piped())
-                .stdout(std::process::Stdio::piped())
-                .spawn()
-                .expect("python3");
-            let mut ready = [0; 4];
-            std::io::Read::read_exact(holder.stdout.as_mut().expect("piped"), &mut ready).expect("held");
-            let (state, lines) = ask(&root);
-            drop(holder.stdin.take());
-            holder.wait().expect("ends");
+            let ((state, lines), holder) = while_locked(&path, || ask(&root));
             assert_eq!(state, State::Busy);
             let line = lines.join("\n");
             assert!(line.starts_with(&path.display().to_string()), "{line}");
-            assert!(line.ends_with(&format!("process {}", holder.id())), "{line}");
+            assert!(line.ends_with(&format!("process {}", holder)), "{line}");
         }
     }
 
     #[test]
     fn no_database_is_an_error_that_names_it() {
-        let root = TestRoot::new();
+        let root = bare();
         std::fs::remove_file(root.path().join("var/lib/dpkg/status")).expect("remove");
         let why = Recorder::listen(|sink| busy(root.path(), sink)).expect_err("no database");
         assert!(why.contains("var/lib/dpkg/status: No such file"), "{why}");

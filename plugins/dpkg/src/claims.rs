@@ -204,8 +204,9 @@ impl<'a> Claims<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tests::TestRoot;
+    use crate::database::tests::usual;
     use reexec_plugin_abi::rust::{Phase, Question, Recorder, Said};
+    use reexec_plugin_paths::trial::TestRoot;
 
     fn ask(root: &TestRoot, arguments: &[&[u8]], input: &[u8], since: i64) -> Vec<Said> {
         let question = Question { phase: Phase::Pre, root: root.path(), arguments, input, since };
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn before_an_upgrade_the_old_lists_are_claimed_as_they_are_on_disk() {
-        let root = TestRoot::usual();
+        let root = usual();
         let input = b"VERSION 3\nAPT::Architecture=amd64\n\n\
             libx 1:2.0-1 amd64 same < 1:2.1-1 amd64 same /a/libx_1%3a2.1-1_amd64.deb\n\
             libx 1:2.0-1 i386 same < 1:2.1-1 i386 same /a/libx_1%3a2.1-1_i386.deb\n\
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn protocol_1_takes_the_old_version_from_the_database() {
-        let root = TestRoot::usual();
+        let root = usual();
         assert_eq!(
             ask(&root, &[], b"/a/./tzdata_2024b_all.deb\n/a/wine32_9.0_i386.deb\n", 0),
             [
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_package_that_is_only_configured_claims_its_configuration_files() {
-        let root = TestRoot::usual();
+        let root = usual();
         assert_eq!(
             ask(&root, &[], b"VERSION 2\n\nlibx 1:2.0-1 = 1:2.0-1 **CONFIGURE**\n", 0),
             [package("libx", "1:2.0-1", "1:2.0-1"), file("/etc/libx.conf", "libx")]
@@ -270,7 +271,7 @@ mod tests {
 
     #[test]
     fn plain_paths_are_claimed_as_they_are_on_disk() {
-        let root = TestRoot::usual();
+        let root = usual();
         assert_eq!(
             ask(&root, &[], b"/lib/libz.so.1\n/bin/\n/opt/x\n", 0),
             [file("/usr/lib/libz.so.1", ""), Said::Tree("/usr/bin".into()), file("/opt/x", "")]
@@ -279,14 +280,14 @@ mod tests {
 
     #[test]
     fn nothing_on_standard_input_claims_nothing() {
-        let root = TestRoot::usual();
+        let root = usual();
         assert_eq!(ask(&root, &[], b"", 1), []);
         assert_eq!(ask(&root, &[b"configure", b"0.1"], b"", 1), []);
     }
 
     #[test]
     fn a_trigger_claims_its_folders_and_the_files_of_packages_written_since() {
-        let root = TestRoot::usual();
+        let root = usual();
         let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000);
         for entry in std::fs::read_dir(root.path().join("var/lib/dpkg/info")).expect("info") {
             let path = entry.expect("entry").path();
@@ -314,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_broken_database_does_not_hide_what_was_said() {
-        let root = TestRoot::usual();
+        let root = usual();
         std::fs::remove_file(root.path().join("var/lib/dpkg/status")).expect("remove");
         let said = ask(&root, &[], b"VERSION 2\n\ntd 2.0 > - **REMOVE**\n", 0);
         assert!(matches!(&said[..], [Said::Message(_), gone] if *gone == package("td", "2.0", "")), "{said:?}");
@@ -324,7 +325,7 @@ mod tests {
 
     #[test]
     fn packages_are_expanded_by_the_names_that_were_given() {
-        let root = TestRoot::usual();
+        let root = usual();
         let (said, ()) = Recorder::listen(|sink| expand(root.path(), &[b"libx:i386", b"bash", b"gone", b"../x"], sink))
             .expect("an answer");
         assert_eq!(

@@ -251,85 +251,59 @@ pub fn unread(list: &ListName, error: &io::Error) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use reexec_plugin_paths::trial::TestRoot;
 
-    /// A folder with a database in it, removed in the end.
-    #[derive(Debug)]
-    pub struct TestRoot(PathBuf);
-
-    impl TestRoot {
-        pub fn new() -> TestRoot {
-            static NUMBER: AtomicU32 = AtomicU32::new(0);
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("reexec-dpkg-{}-{number}", std::process::id()));
-            std::fs::create_dir_all(path.join("var/lib/dpkg/info")).expect("folders");
-            std::fs::create_dir_all(path.join("var/lib/dpkg/updates")).expect("folders");
-            let root = TestRoot(path);
-            root.write("status", b"");
-            root
-        }
-
-        pub fn path(&self) -> &Path {
-            &self.0
-        }
-
-        pub fn write(&self, file: &str, text: &[u8]) {
-            std::fs::write(self.0.join("var/lib/dpkg").join(file), text).expect("write");
-        }
-
-        /// The root of most tests: dpkg and dash, a library for two architectures, merged /usr.
-        pub fn usual() -> TestRoot {
-            let root = TestRoot::new();
-            std::fs::create_dir_all(root.path().join("usr/lib")).expect("folder");
-            std::fs::create_dir_all(root.path().join("usr/bin")).expect("folder");
-            for name in ["lib", "bin"] {
-                std::os::unix::fs::symlink(format!("usr/{name}"), root.path().join(name)).expect("link");
-            }
-            let stanza = |name: &str, architecture: &str, version: &str, more: &str| {
-                format!(
-                    "Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\n\
-                     Version: {version}\n{more}\n"
-                )
-            };
-            let status = [
-                stanza("dpkg", "amd64", "1.21.22", ""),
-                stanza("dash", "amd64", "0.5.12-2", ""),
-                stanza("bash", "amd64", "5.2.15-2", ""),
-                stanza(
-                    "libx",
-                    "amd64",
-                    "1:2.0-1",
-                    "Multi-Arch: same\nConffiles:\n /etc/libx.conf 0123456789abcdef0123456789abcdef\n",
-                ),
-                stanza("libx", "i386", "1:2.0-1", "Multi-Arch: same\n"),
-                stanza("wine32", "i386", "8.0", ""),
-                stanza("tzdata", "all", "2024a", ""),
-            ]
-            .concat();
-            root.write("status", status.as_bytes());
-            root.write("info/dash.list", b"/.\n/bin\n/bin/dash\n/bin/sh\n");
-            root.write(
-                "info/dash.md5sums",
-                b"00000000000000000000000000000001  bin/dash\n00000000000000000000000000000002  bin/sh\n",
-            );
-            root.write("info/bash.list", b"/.\n/bin\n/bin/bash\n/bin/sh\n");
-            root.write(
-                "info/libx:amd64.list",
-                b"/.\n/etc\n/etc/libx.conf\n/lib\n/lib/x86_64-linux-gnu\n/lib/x86_64-linux-gnu/libx.so.2\n",
-            );
-            root.write("info/libx:i386.list", b"/.\n/lib\n/lib/i386-linux-gnu\n/lib/i386-linux-gnu/libx.so.2\n");
-            root.write("info/wine32.list", b"/.\n/usr\n/usr/bin\n/usr/bin/wine\n");
-            root.write("info/tzdata.list", b"/.\n/usr\n/usr/share\n/usr/share/zoneinfo\n/usr/share/zoneinfo/UTC\n");
-            // dash's file moved away for bash's: what `dpkg-divert --package bash` does.
-            root.write("diversions", b"/bin/sh\n/bin/sh.distrib\nbash\n");
-            root
-        }
+    /// With an empty database; what is written is written into it.
+    pub fn bare() -> TestRoot {
+        let root = TestRoot::new("var/lib/dpkg");
+        root.write("info/format", b"1\n");
+        std::fs::create_dir(root.path().join("var/lib/dpkg/updates")).expect("folder");
+        root.write("status", b"");
+        root
     }
 
-    impl Drop for TestRoot {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+    /// The root of most tests: dpkg and dash, a library for two architectures, merged /usr.
+    pub fn usual() -> TestRoot {
+        let root = bare();
+        root.merge(&["lib", "bin"]);
+        let stanza = |name: &str, architecture: &str, version: &str, more: &str| {
+            format!(
+                "Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\n\
+                     Version: {version}\n{more}\n"
+            )
+        };
+        let status = [
+            stanza("dpkg", "amd64", "1.21.22", ""),
+            stanza("dash", "amd64", "0.5.12-2", ""),
+            stanza("bash", "amd64", "5.2.15-2", ""),
+            stanza(
+                "libx",
+                "amd64",
+                "1:2.0-1",
+                "Multi-Arch: same\nConffiles:\n /etc/libx.conf 0123456789abcdef0123456789abcdef\n",
+            ),
+            stanza("libx", "i386", "1:2.0-1", "Multi-Arch: same\n"),
+            stanza("wine32", "i386", "8.0", ""),
+            stanza("tzdata", "all", "2024a", ""),
+        ]
+        .concat();
+        root.write("status", status.as_bytes());
+        root.write("info/dash.list", b"/.\n/bin\n/bin/dash\n/bin/sh\n");
+        root.write(
+            "info/dash.md5sums",
+            b"00000000000000000000000000000001  bin/dash\n00000000000000000000000000000002  bin/sh\n",
+        );
+        root.write("info/bash.list", b"/.\n/bin\n/bin/bash\n/bin/sh\n");
+        root.write(
+            "info/libx:amd64.list",
+            b"/.\n/etc\n/etc/libx.conf\n/lib\n/lib/x86_64-linux-gnu\n/lib/x86_64-linux-gnu/libx.so.2\n",
+        );
+        root.write("info/libx:i386.list", b"/.\n/lib\n/lib/i386-linux-gnu\n/lib/i386-linux-gnu/libx.so.2\n");
+        root.write("info/wine32.list", b"/.\n/usr\n/usr/bin\n/usr/bin/wine\n");
+        root.write("info/tzdata.list", b"/.\n/usr\n/usr/share\n/usr/share/zoneinfo\n/usr/share/zoneinfo/UTC\n");
+        // dash's file moved away for bash's: what `dpkg-divert --package bash` does.
+        root.write("diversions", b"/bin/sh\n/bin/sh.distrib\nbash\n");
+        root
     }
 
     #[test]
@@ -350,7 +324,7 @@ pub mod tests {
 
     #[test]
     fn the_list_of_a_package_is_found_with_and_without_its_architecture() {
-        let root = TestRoot::usual();
+        let root = usual();
         let database = Database::open(&mut Folders::below(root.path())).expect("database");
         let status = database.status();
         for (package, expected) in [
@@ -371,7 +345,7 @@ pub mod tests {
 
     #[test]
     fn packages_are_shown_with_an_architecture_that_is_not_the_machines() {
-        let root = TestRoot::usual();
+        let root = usual();
         let database = Database::open(&mut Folders::below(root.path())).expect("database");
         let status = database.status();
         for (list, expected) in [
@@ -408,7 +382,7 @@ pub mod tests {
 
     #[test]
     fn what_dpkg_has_not_merged_yet_counts_more_than_the_status() {
-        let root = TestRoot::usual();
+        let root = usual();
         root.write("updates/0001", b"Package: dash\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 9\n");
         root.write("updates/tmp.i", b"####padding####\n");
         let database = Database::open(&mut Folders::below(root.path())).expect("database");

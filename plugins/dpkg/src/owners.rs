@@ -220,8 +220,9 @@ fn digests(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tests::TestRoot;
+    use crate::database::tests::usual;
     use reexec_plugin_abi::rust::Recorder;
+    use reexec_plugin_paths::trial::TestRoot;
     use std::os::unix::fs::symlink;
 
     fn ask(root: &TestRoot, paths: &[&[u8]]) -> Vec<String> {
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn both_spellings_of_merged_usr_have_the_owner() {
-        let root = TestRoot::usual();
+        let root = usual();
         for path in [&b"/lib/x86_64-linux-gnu/libx.so.2"[..], b"/usr/lib/x86_64-linux-gnu/libx.so.2"] {
             assert_eq!(ask(&root, &[path]), ["libx 1:2.0-1 "]);
         }
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_link_of_the_admins_does_not_hide_the_owner() {
-        let root = TestRoot::usual();
+        let root = usual();
         std::fs::create_dir_all(root.path().join("srv/zones")).expect("folder");
         std::fs::create_dir_all(root.path().join("usr/share")).expect("folder");
         symlink("/srv/zones", root.path().join("usr/share/zoneinfo")).expect("link");
@@ -250,7 +251,7 @@ mod tests {
 
     #[test]
     fn diversions_say_whose_file_it_really_is() {
-        let root = TestRoot::usual();
+        let root = usual();
         assert_eq!(
             ask(&root, &[b"/bin/sh", b"/usr/bin/sh.distrib", b"/bin/dash"]),
             [
@@ -263,13 +264,13 @@ mod tests {
 
     #[test]
     fn configuration_files_have_the_digest_that_the_status_keeps() {
-        let root = TestRoot::usual();
+        let root = usual();
         assert_eq!(ask(&root, &[b"/etc/libx.conf"]), ["libx 1:2.0-1 md5:0123456789abcdef0123456789abcdef"]);
     }
 
     #[test]
     fn an_installed_package_owns_before_a_removed_one_and_the_own_architecture_before_another() {
-        let root = TestRoot::usual();
+        let root = usual();
         let shared = b"/.\n/etc\n/etc/both\n";
         root.write("info/aaa.list", shared);
         root.write("info/libx:i386.list", shared);
@@ -283,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_nobody_owns_has_no_answer() {
-        let root = TestRoot::usual();
+        let root = usual();
         let paths: [&[u8]; 6] = [b"", b"/", b"relative", b"/usr/local/bin/dash", b"/\xff", b"/bin/dash/"];
         assert_eq!(ask(&root, &paths)[..5], ["", "", "", "", ""]);
     }

@@ -60,8 +60,9 @@ fn unfinished(database: &Database) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tests::TestRoot;
+    use crate::database::tests::{bare, usual};
     use reexec_plugin_abi::rust::{Recorder, Said};
+    use reexec_plugin_paths::trial::TestRoot;
 
     fn ask(root: &TestRoot) -> (State, Vec<Said>) {
         let (said, state) = Recorder::listen(|sink| busy(root.path(), sink)).expect("an answer");
@@ -70,29 +71,29 @@ mod tests {
 
     #[test]
     fn without_a_lock_nobody_is_at_work() {
-        assert_eq!(ask(&TestRoot::usual()), (State::Idle, vec![]));
-        let nobody = TestRoot::new();
+        assert_eq!(ask(&usual()), (State::Idle, vec![]));
+        let nobody = bare();
         std::fs::remove_dir_all(nobody.path()).expect("remove");
         assert_eq!(ask(&nobody), (State::Idle, vec![]));
     }
 
     #[test]
     fn a_lock_is_named_for_the_host_to_see_who_has_it_open() {
-        let root = TestRoot::usual();
-        root.put("var/lib/pacman/db.lck", b"");
+        let root = usual();
+        root.write("var/lib/pacman/db.lck", b"");
         assert_eq!(ask(&root), (State::Locked, vec![Said::File("/var/lib/pacman/db.lck".into(), "".into())]));
-        root.put("etc/pacman.conf", b"[options]\nDBPath = /srv/db/\n");
-        root.put("srv/db/local/ALPM_DB_VERSION", b"9\n");
+        root.write("etc/pacman.conf", b"[options]\nDBPath = /srv/db/\n");
+        root.write("srv/db/local/ALPM_DB_VERSION", b"9\n");
         assert_eq!(ask(&root), (State::Idle, vec![]), "another database is used");
-        root.put("srv/db/db.lck", b"");
+        root.write("srv/db/db.lck", b"");
         assert_eq!(ask(&root), (State::Locked, vec![Said::File("/srv/db/db.lck".into(), "".into())]));
     }
 
     #[test]
     fn packages_that_were_not_written_to_the_end_are_named() {
-        let root = TestRoot::usual();
+        let root = usual();
         for package in 0..11 {
-            root.put(&format!("var/lib/pacman/local/p{package:02}-1-1/desc"), b"");
+            root.write(&format!("var/lib/pacman/local/p{package:02}-1-1/desc"), b"");
         }
         std::fs::remove_file(root.path().join("var/lib/pacman/local/libx-1:2.0-1/desc")).expect("remove");
         let line = "not written to the end in pacman's database: libx, p00, p01, p02, p03, p04, p05, p06, p07, p08 \
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_lost_database_is_an_error_that_names_it() {
-        let root = TestRoot::new();
+        let root = bare();
         std::fs::remove_dir_all(root.path().join("var/lib/pacman/local")).expect("remove");
         let why = Recorder::listen(|sink| busy(root.path(), sink)).expect_err("no database");
         assert!(why.contains("var/lib/pacman/local: No such file"), "{why}");

@@ -161,8 +161,9 @@ impl<'a> Claims<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tests::TestRoot;
+    use crate::database::tests::{install, usual};
     use reexec_plugin_abi::rust::{Question, Recorder, Said};
+    use reexec_plugin_paths::trial::TestRoot;
 
     fn ask(root: &TestRoot, phase: Phase, input: &[u8]) -> Vec<Said> {
         let question = Question { phase, root: root.path(), arguments: &[], input, since: 0 };
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn before_a_transaction_the_database_knows_the_old_versions_and_after_it_the_new_ones() {
-        let root = TestRoot::usual();
+        let root = usual();
         let files = [
             file("/etc/libx.conf", "libx"),
             file("/usr/bin/tool", "x-tool"),
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn packages_may_be_said_in_place_of_files() {
-        let root = TestRoot::usual();
+        let root = usual();
         assert_eq!(
             ask(&root, Phase::Post, b"x-tool\n"),
             [
@@ -210,8 +211,9 @@ mod tests {
 
     #[test]
     fn a_name_with_a_line_break_is_claimed_whole_from_the_mtree() {
-        let root = TestRoot::usual();
-        root.install(
+        let root = usual();
+        install(
+            &root,
             "odd-1-1",
             b"%FILES%\nusr/\nusr/lib/\nusr/lib/a\nb\nusr/lib/c\n\n",
             b"./usr/lib/a\\012b size=1 sha256digest=00\n./usr/lib/c size=1 sha256digest=00\n",
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn links_of_the_admins_are_followed_and_a_file_that_comes_twice_is_claimed_once() {
-        let root = TestRoot::usual();
+        let root = usual();
         assert_eq!(
             ask(&root, Phase::Post, b"lib/libx.so.2\nlib/libx.so.2\n"),
             [file("/usr/lib/libx.so.2", "")],
@@ -238,26 +240,26 @@ mod tests {
 
     #[test]
     fn a_broken_database_does_not_hide_what_was_said() {
-        let root = TestRoot::usual();
+        let root = usual();
         std::fs::remove_file(root.path().join("var/lib/pacman/local/libx-1:2.0-1/files")).expect("remove");
         let said = ask(&root, Phase::Post, b"usr/lib/libx.so.2\nusr/bin/tool\n");
         assert!(matches!(&said[0], Said::Message(why) if why.contains("libx-1:2.0-1/files: No such file")), "{said:?}");
         let rest = [package("x-tool", "", "0.5-2"), file("/usr/lib/libx.so.2", ""), file("/usr/bin/tool", "x-tool")];
         assert_eq!(said[1..], rest);
-        root.put("var/lib/pacman/local/ALPM_DB_VERSION", b"10\n");
+        root.write("var/lib/pacman/local/ALPM_DB_VERSION", b"10\n");
         let said = ask(&root, Phase::Post, b"usr/bin/tool\n");
         assert!(matches!(&said[..], [Said::Message(_), claim] if *claim == file("/usr/bin/tool", "")), "{said:?}");
     }
 
     #[test]
     fn nothing_on_standard_input_claims_nothing() {
-        assert_eq!(ask(&TestRoot::usual(), Phase::Post, b"usr/\n"), []);
-        assert_eq!(ask(&TestRoot::usual(), Phase::Post, b""), []);
+        assert_eq!(ask(&usual(), Phase::Post, b"usr/\n"), []);
+        assert_eq!(ask(&usual(), Phase::Post, b""), []);
     }
 
     #[test]
     fn packages_are_expanded_with_the_version_that_is_installed() {
-        let root = TestRoot::usual();
+        let root = usual();
         let (said, ()) =
             Recorder::listen(|sink| expand(root.path(), &[b"libx", b"gone", b"../x"], sink)).expect("an answer");
         assert_eq!(

@@ -96,7 +96,8 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tests::TestRoot;
+    use crate::database::tests::bare;
+    use reexec_plugin_paths::trial::TestRoot;
 
     fn database(root: &TestRoot) -> String {
         let config = read(&Folders::below(root.path())).expect("a configuration");
@@ -116,23 +117,23 @@ mod tests {
             ("[options]\nInclude = /etc/loop.conf\n", "/var/lib/pacman"),
             ("[core]\nInclude = /etc/more.conf\n", "/var/lib/pacman"),
         ] {
-            let root = TestRoot::new();
-            root.put("etc/pacman.conf", text.as_bytes());
-            root.put("etc/more.conf", b"DBPath = /more\n");
-            root.put("etc/loop.conf", b"Include = /etc/loop.conf\n");
-            root.put("etc/pacman.d/b.conf", b"DBPath = /starred\n");
-            root.put("etc/pacman.d/mirrorlist", b"DBPath = /no\n");
+            let root = bare();
+            root.write("etc/pacman.conf", text.as_bytes());
+            root.write("etc/more.conf", b"DBPath = /more\n");
+            root.write("etc/loop.conf", b"Include = /etc/loop.conf\n");
+            root.write("etc/pacman.d/b.conf", b"DBPath = /starred\n");
+            root.write("etc/pacman.d/mirrorlist", b"DBPath = /no\n");
             assert_eq!(database(&root), expected, "{text}");
         }
     }
 
     #[test]
     fn no_configuration_is_no_error_and_a_wrong_one_is() {
-        let root = TestRoot::new();
+        let root = bare();
         std::fs::remove_file(root.path().join("etc/pacman.conf")).expect("remove");
         let config = read(&Folders::below(root.path())).expect("a default");
         assert_eq!(config, Config { database: DEFAULT.to_vec(), found: false });
-        root.put("etc/pacman.conf", b"[options]\nDBPath = var\n");
+        root.write("etc/pacman.conf", b"[options]\nDBPath = var\n");
         let why = read(&Folders::below(root.path())).expect_err("relative");
         assert!(why.ends_with("etc/pacman.conf: DBPath \"var\" is not absolute"), "{why}");
     }

@@ -164,73 +164,49 @@ impl<'a> Iterator for Section<'a> {
 pub mod tests {
     use super::*;
     use flate2::{write::GzEncoder, Compression};
+    use reexec_plugin_paths::trial::TestRoot;
     use std::io::Write;
-    use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// A folder with a database in it, removed in the end.
-    #[derive(Debug)]
-    pub struct TestRoot(PathBuf);
+    /// With an empty database.
+    pub fn bare() -> TestRoot {
+        let root = TestRoot::new("");
+        root.write("etc/pacman.conf", b"[options]\nHoldPkg = pacman\n[core]\nInclude = /etc/mirrors\n");
+        root.write("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n");
+        root
+    }
 
-    impl TestRoot {
-        pub fn new() -> TestRoot {
-            static NUMBER: AtomicU32 = AtomicU32::new(0);
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("reexec-pacman-{}-{number}", std::process::id()));
-            let root = TestRoot(path);
-            root.put("etc/pacman.conf", b"[options]\nHoldPkg = pacman\n[core]\nInclude = /etc/mirrors\n");
-            root.put("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n");
-            root
-        }
+    /// Installs a package: its folder's name, its files, and its mtree without the first line.
+    pub fn install(root: &TestRoot, folder: &str, files: &[u8], mtree: &[u8]) {
+        let file = |name: &str| format!("var/lib/pacman/local/{folder}/{name}");
+        root.write(&file("desc"), b"%NAME%\n");
+        root.write(&file("files"), files);
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(b"#mtree\n/set type=file uid=0 gid=0 mode=644\n").expect("memory");
+        packed.write_all(mtree).expect("memory");
+        root.write(&file("mtree"), &packed.finish().expect("memory"));
+    }
 
-        pub fn path(&self) -> &Path {
-            &self.0
-        }
-
-        /// Writes a file, and the folders above it.
-        pub fn put(&self, file: &str, text: &[u8]) {
-            let path = self.0.join(file);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
-            std::fs::write(path, text).expect("write");
-        }
-
-        /// Installs a package: its folder's name, its files, and its mtree without the first line.
-        pub fn install(&self, folder: &str, files: &[u8], mtree: &[u8]) {
-            let file = |name: &str| format!("var/lib/pacman/local/{folder}/{name}");
-            self.put(&file("desc"), b"%NAME%\n");
-            self.put(&file("files"), files);
-            let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-            packed.write_all(b"#mtree\n/set type=file uid=0 gid=0 mode=644\n").expect("memory");
-            packed.write_all(mtree).expect("memory");
-            self.put(&file("mtree"), &packed.finish().expect("memory"));
-        }
-
-        /// The root of most tests: a library with a configuration file, and a tool.
-        pub fn usual() -> TestRoot {
-            let root = TestRoot::new();
-            std::fs::create_dir_all(root.path().join("usr/lib")).expect("folder");
-            std::os::unix::fs::symlink("usr/lib", root.path().join("lib")).expect("link");
-            root.install(
-                "libx-1:2.0-1",
-                b"%FILES%\netc/\netc/libx.conf\nusr/\nusr/lib/\nusr/lib/libx.so\nusr/lib/libx.so.2\n\n\
+    /// The root of most tests: a library with a configuration file, and a tool.
+    pub fn usual() -> TestRoot {
+        let root = bare();
+        root.merge(&["lib"]);
+        install(
+            &root,
+            "libx-1:2.0-1",
+            b"%FILES%\netc/\netc/libx.conf\nusr/\nusr/lib/\nusr/lib/libx.so\nusr/lib/libx.so.2\n\n\
                   %BACKUP%\netc/libx.conf\t0123456789abcdef0123456789abcdef\n\n",
-                b"./.PKGINFO size=10 sha256digest=00\n./etc mode=755 type=dir\n\
+            b"./.PKGINFO size=10 sha256digest=00\n./etc mode=755 type=dir\n\
                   ./etc/libx.conf time=1.0 size=3 md5digest=aa sha256digest=0c\n\
                   ./usr/lib/libx.so mode=777 type=link link=libx.so.2\n\
                   ./usr/lib/libx.so.2 time=1.0 size=3 md5digest=bb sha256digest=0b\n",
-            );
-            root.install(
-                "x-tool-0.5-2",
-                b"%FILES%\nusr/\nusr/bin/\nusr/bin/tool\nusr/bin/with space\nusr/share/\nusr/share/README\n\n",
-                b"./usr/bin/tool mode=755 size=3 sha256digest=01\n./usr/bin/with\\040space sha256digest=02\n",
-            );
-            root
-        }
-    }
-
-    impl Drop for TestRoot {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+        );
+        install(
+            &root,
+            "x-tool-0.5-2",
+            b"%FILES%\nusr/\nusr/bin/\nusr/bin/tool\nusr/bin/with space\nusr/share/\nusr/share/README\n\n",
+            b"./usr/bin/tool mode=755 size=3 sha256digest=01\n./usr/bin/with\\040space sha256digest=02\n",
+        );
+        root
     }
 
     #[test]
@@ -261,15 +237,15 @@ pub mod tests {
 
     #[test]
     fn a_database_of_another_version_is_refused_with_its_place() {
-        let root = TestRoot::usual();
-        root.put("var/lib/pacman/local/ALPM_DB_VERSION", b"10\n");
+        let root = usual();
+        root.write("var/lib/pacman/local/ALPM_DB_VERSION", b"10\n");
         let why = Database::open(&mut Folders::below(root.path())).expect_err("unknown");
         assert!(why.ends_with("ALPM_DB_VERSION: version \"10\" of the database is not known, only 9"), "{why}");
     }
 
     #[test]
     fn where_nobody_uses_pacman_there_is_no_database_and_a_lost_one_is_an_error() {
-        let root = TestRoot::new();
+        let root = bare();
         std::fs::remove_dir_all(root.path().join("var")).expect("remove");
         let why = Database::find(&mut Folders::below(root.path())).expect_err("lost");
         assert!(why.contains("var/lib/pacman/local: No such file"), "{why}");

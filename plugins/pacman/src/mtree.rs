@@ -77,7 +77,7 @@ fn unescaped(name: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tests::TestRoot;
+    use crate::database::tests::usual;
 
     #[test]
     fn the_strongest_digest_is_taken_and_links_have_none() {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_cut_off_or_foreign_file_is_an_error() {
-        let root = TestRoot::usual();
+        let root = usual();
         let path = root.path().join("var/lib/pacman/local/libx-1:2.0-1/mtree");
         let whole = std::fs::read(&path).expect("mtree");
         let mut text = Vec::new();

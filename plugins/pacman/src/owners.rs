@@ -165,8 +165,9 @@ fn digests(entry: &Entry, wanted: &Wanted, database: &Database) -> HashMap<Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tests::TestRoot;
+    use crate::database::tests::{bare, install, usual};
     use reexec_plugin_abi::rust::Recorder;
+    use reexec_plugin_paths::trial::TestRoot;
     use std::os::unix::fs::symlink;
 
     fn ask(root: &TestRoot, paths: &[&[u8]]) -> Vec<String> {
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_owner_comes_with_its_version_and_the_digest_of_the_mtree() {
-        let root = TestRoot::usual();
+        let root = usual();
         let paths: [&[u8]; 5] =
             [b"/usr/lib/libx.so.2", b"/usr/bin/tool", b"/usr/bin/with space", b"/etc/libx.conf", b"/usr/lib/libx.so"];
         assert_eq!(
@@ -192,7 +193,7 @@ mod tests {
 
     #[test]
     fn without_an_mtree_configuration_files_have_the_digest_of_the_list() {
-        let root = TestRoot::usual();
+        let root = usual();
         std::fs::remove_file(root.path().join("var/lib/pacman/local/libx-1:2.0-1/mtree")).expect("remove");
         assert_eq!(
             ask(&root, &[b"/etc/libx.conf", b"/usr/lib/libx.so.2"]),
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn links_do_not_hide_the_owner() {
-        let root = TestRoot::usual();
+        let root = usual();
         std::fs::create_dir_all(root.path().join("srv/share")).expect("folder");
         symlink("/srv/share", root.path().join("usr/share")).expect("link");
         assert_eq!(
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_nobody_owns_has_no_answer() {
-        let root = TestRoot::usual();
+        let root = usual();
         let paths: [&[u8]; 6] = [b"", b"/", b"usr/bin/tool", b"/usr/local/bin/tool", b"/\xff", b"/usr/bin"];
         assert_eq!(ask(&root, &paths), [""; 6]);
         std::fs::remove_dir_all(root.path().join("var")).expect("remove");
@@ -224,7 +225,7 @@ mod tests {
     /// A database of a distribution's size: 830 packages with 150 files each, and a digest for each.
     #[test]
     fn a_thousand_paths_are_answered_in_a_moment() {
-        let root = TestRoot::new();
+        let root = bare();
         let mut asked = Vec::new();
         for package in 0..830_u64 {
             let (mut files, mut mtree) = (String::from("%FILES%\nusr/\nusr/lib/\n"), String::new());
@@ -245,7 +246,7 @@ mod tests {
                     asked.push(format!("/{name}"));
                 }
             }
-            root.install(&format!("package{package:03}-1.0-1"), files.as_bytes(), mtree.as_bytes());
+            install(&root, &format!("package{package:03}-1.0-1"), files.as_bytes(), mtree.as_bytes());
         }
         let asked: Vec<&[u8]> = asked.iter().map(String::as_bytes).collect();
         assert_eq!(asked.len(), 1000);
@@ -256,8 +257,8 @@ mod tests {
             fastest = fastest.min(begun.elapsed());
             assert!(answers.iter().all(|answer| answer.contains("1.0-1 sha256:")), "{:?}", answers.first());
         }
-        // Without optimisation it takes some ten times as long; the bound is for that.
-        assert!(fastest.as_millis() < 2000, "{fastest:?}");
+        // Without optimisation it takes some ten times as long, and others run beside it; the bound is for that.
+        assert!(fastest.as_millis() < 5000, "{fastest:?}");
         if std::env::var_os("REEXEC_FIGURES").is_some() {
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "figure: 1000 paths of 830 packages in {fastest:?}");

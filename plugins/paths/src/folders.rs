@@ -131,28 +131,19 @@ fn join(folder: &mut Vec<u8>, name: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::TestRoot;
     use std::os::unix::fs::symlink;
-
-    /// A folder that is removed in the end.
-    struct TestRoot(PathBuf);
-
-    impl Drop for TestRoot {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
 
     #[test]
     fn links_are_followed_below_the_root() {
-        let root = TestRoot(std::env::temp_dir().join(format!("reexec-folders-{}", std::process::id())));
-        std::fs::create_dir_all(root.0.join("usr/lib/x")).expect("folder");
-        std::fs::create_dir_all(root.0.join("srv/opt")).expect("folder");
+        let root = TestRoot::new("usr/lib/x");
+        std::fs::create_dir_all(root.path().join("srv/opt")).expect("folder");
         for (target, link) in
             [("usr/lib", "lib"), ("/srv/opt", "opt"), ("../../usr/./lib", "srv/opt/up"), ("loop", "loop")]
         {
-            symlink(target, root.0.join(link)).expect("link");
+            symlink(target, root.path().join(link)).expect("link");
         }
-        let mut folders = Folders::below(&root.0);
+        let mut folders = Folders::below(root.path());
         for (path, expected) in [
             (&b"/lib/x/libc.so"[..], &b"/usr/lib/x/libc.so"[..]),
             (b"/usr/lib/x/libc.so", b"/usr/lib/x/libc.so"),

@@ -6,6 +6,7 @@
 pub mod folders;
 pub mod lines;
 pub mod names;
+pub mod trial;
 pub mod troubles;
 
 pub use folders::Folders;

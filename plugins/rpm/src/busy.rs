@@ -157,9 +157,9 @@ impl Version {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{file, package, Package, TestRoot};
+    use crate::sample::{bare, file, package, with, Package};
     use reexec_plugin_abi::rust::{Recorder, Said};
-    use std::process::{Command, Stdio};
+    use reexec_plugin_paths::trial::{while_locked, TestRoot};
 
     fn ask(root: &TestRoot) -> (State, Vec<String>) {
         let (said, state) = Recorder::listen(|sink| busy(root.path(), sink)).expect("an answer");
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn locks_that_nobody_holds_and_numbers_of_nobody_are_idle() {
-        let root = TestRoot::with(&[]);
+        let root = with(&[]);
         for path in
             ["var/lib/rpm/.rpm.lock", "run/dnf/rpmtransaction.lock", "var/lib/dnf/system-repo.lock", "run/zypp.pid"]
         {
@@ -187,13 +187,13 @@ mod tests {
         let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000);
         std::fs::File::options().write(true).open(file).expect("open").set_modified(old).expect("set");
         assert_eq!(ask(&root), (State::Idle, vec![]));
-        assert_eq!(ask(&TestRoot::new()), (State::Idle, vec![]), "no rpm at all");
+        assert_eq!(ask(&bare()), (State::Idle, vec![]), "no rpm at all");
     }
 
     #[test]
     fn a_living_process_whose_number_is_written_down_is_busy() {
         for (path, who) in [("run/zypp.pid", "zypp"), ("var/lib/dnf/rpmdb_lock.pid", "dnf")] {
-            let root = TestRoot::with(&[]);
+            let root = with(&[]);
             let file = root.write(path, format!("{}\n", std::process::id()).as_bytes());
             let line = format!("{} names {who}, process {}", file.display(), std::process::id());
             assert_eq!(ask(&root), (State::Busy, vec![line]));
@@ -209,24 +209,13 @@ mod tests {
             "var/lib/dnf/system-repo.lock",
         ];
         for path in paths {
-            let root = TestRoot::with(&twice());
+            let root = with(&twice());
             let path = root.write(path, b"");
-            // A process of its own: nobody's lock is held against himself.
-            let mut holder = Command::new("python3")
-                .args(["-c", "import fcntl,sys\nf=open(sys.argv[1],'r+')\nfcntl.lockf(f,fcntl.LOCK_EX)\nprint('held',flush=True)\nsys.stdin.read()"])
-                .arg(&path)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("python3");
-            holder.stdout.as_mut().expect("piped").read_exact(&mut [0; 4]).expect("held");
-            let (state, lines) = ask(&root);
-            drop(holder.stdin.take());
-            holder.wait().expect("ends");
+            let ((state, lines), holder) = while_locked(&path, || ask(&root));
             assert_eq!(state, State::Busy);
             let line = lines.join("\n");
             assert!(line.starts_with(&path.display().to_string()), "{line}");
-            assert!(line.ends_with(&format!("process {}", holder.id())), "{line}");
+            assert!(line.ends_with(&format!("process {}", holder)), "{line}");
         }
     }
 
@@ -241,7 +230,7 @@ mod tests {
     #[test]
     fn two_versions_that_cannot_both_be_there_are_a_transaction_left_half_way() {
         let line = "libx.ARCH: 1-1 and 2-1 are both in the database".replace("ARCH", std::env::consts::ARCH);
-        assert_eq!(ask(&TestRoot::with(&twice())), (State::Interrupted, vec![line]));
+        assert_eq!(ask(&with(&twice())), (State::Interrupted, vec![line]));
         let mut foreign = package("libx", "2-1", 2, &[file("/usr/lib/libx.so.1", "bb")]);
         foreign.architecture = "sparc";
         let kernels = [
@@ -260,6 +249,6 @@ mod tests {
             package("libx", "1-1", 2, &[file("/usr/lib/libx.so.1", "aa")]),
             foreign,
         ];
-        assert_eq!(ask(&TestRoot::with(&kernels)), (State::Idle, vec![]));
+        assert_eq!(ask(&with(&kernels)), (State::Idle, vec![]));
     }
 }

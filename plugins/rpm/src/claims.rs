@@ -319,8 +319,9 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{file, package, File, TestRoot};
+    use crate::sample::{bare, file, package, with, File};
     use reexec_plugin_abi::rust::{Question, Recorder, Said};
+    use reexec_plugin_paths::trial::TestRoot;
     use std::time::SystemTime;
 
     fn ask(root: &TestRoot, phase: Phase, arguments: &[&[u8]], input: &[u8], since: i64) -> Vec<Said> {
@@ -356,7 +357,7 @@ mod tests {
             ],
         );
         let library = package("libx", "1-1", 1_000, &[file("/lib/libx.so.1", "aa"), file("/usr/share/x", "")]);
-        let root = TestRoot::with(&[library, tool]);
+        let root = with(&[library, tool]);
         for path in ["usr/bin/tool", "usr/lib/tool/kept", "usr/lib/libx.so.1", "usr/share/x", "usr/bin/reexec"] {
             root.write(path, b"");
         }
@@ -439,14 +440,14 @@ mod tests {
 
     #[test]
     fn without_a_database_what_was_said_is_claimed_and_a_broken_one_is_named() {
-        let root = TestRoot::new();
+        let root = bare();
         let paths = [said_file("/usr/lib/a", ""), said_file("/b", "")];
         assert_eq!(ask(&root, Phase::Post, &[], b"/lib/a\n/b\n", 0), paths);
         assert_eq!(ask(&root, Phase::Pre, &[], b"/lib/a\n/b\n", 0), paths);
         root.write("var/lib/rpm/rpmdb.sqlite", b"broken");
         let said = ask(&root, Phase::Post, &[], b"/lib/a\n/b\n", 0);
         assert!(matches!(&said[..], [Said::Message(_), rest @ ..] if rest == paths), "{said:?}");
-        let (said, ()) = Recorder::listen(|sink| expand(TestRoot::new().path(), &[b"x"], sink)).expect("an answer");
+        let (said, ()) = Recorder::listen(|sink| expand(bare().path(), &[b"x"], sink)).expect("an answer");
         assert_eq!(said, [Said::Message("x: no such package".into())]);
     }
 
@@ -455,7 +456,7 @@ mod tests {
         let mut foreign = package("libx", "1-1", 1, &[file("/usr/lib/libx.so.1", "aa")]);
         foreign.architecture = "sparc";
         let own = package("libx", "1-1", 1, &[file("/usr/lib64/libx.so.1", "aa")]);
-        let root = TestRoot::with(&[foreign, own]);
+        let root = with(&[foreign, own]);
         root.write("usr/lib/libx.so.1", b"");
         root.write("usr/lib64/libx.so.1", b"");
         for (name, path) in [("libx", "/usr/lib64/libx.so.1"), ("libx.sparc", "/usr/lib/libx.so.1")] {

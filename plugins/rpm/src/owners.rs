@@ -181,8 +181,9 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{file, package, File, TestRoot};
+    use crate::sample::{bare, database, file, package, with, File};
     use reexec_plugin_abi::rust::Recorder;
+    use reexec_plugin_paths::trial::TestRoot;
     use std::os::unix::fs::symlink;
 
     fn ask(root: &TestRoot, paths: &[&[u8]]) -> Vec<String> {
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn aliases_links_and_foreign_bytes_have_their_owner() {
-        let root = TestRoot::with(&[package(
+        let root = with(&[package(
             "libx",
             "1-1",
             1,
@@ -231,7 +232,7 @@ mod tests {
                 File(b"/usr/share/doc/b".to_vec(), "aa", 1, 0, 0o100_644),
             ],
         );
-        let root = TestRoot::with(&[old, strange, left_out]);
+        let root = with(&[old, strange, left_out]);
         let paths: [&[u8]; 5] =
             [b"/usr/bin/old", b"/usr/bin/odd", b"/usr/bin/strange", b"/usr/share/doc/a", b"/usr/share/doc/b"];
         assert_eq!(ask(&root, &paths), ["old 1-1 md5:0123abcd", "old 1-1 ", "strange 1-1 ", "", ""]);
@@ -244,7 +245,7 @@ mod tests {
             package
         };
         let shared = file("/usr/share/licenses/x", "aa");
-        let root = TestRoot::with(&[
+        let root = with(&[
             package("x", "1-1", 1, &[file("/usr/lib/x", "aa"), shared.clone()]),
             package("x", "2-1", 2, &[file("/usr/lib/x", "bb"), shared.clone()]),
             package("lists", "1-1", 3, &[File(b"/usr/lib/x".to_vec(), "", 0, 64, 0o100_644)]),
@@ -258,24 +259,24 @@ mod tests {
     fn each_place_of_a_database_is_found_and_without_one_nobody_owns_anything() {
         let one = [package("x", "1-1", 1, &[file("/usr/bin/x", "aa")])];
         for folder in ["usr/lib/sysimage/rpm", "var/lib/rpm", "root/.rpmdb"] {
-            let root = TestRoot::new();
-            root.database(folder, &one);
+            let root = bare();
+            database(&root, folder, &one);
             assert_eq!(ask(&root, &[b"/usr/bin/x"]), ["x 1-1 sha256:aa"], "{folder}");
         }
-        assert_eq!(ask(&TestRoot::new(), &[b"/usr/bin/x"]), [""]);
-        let root = TestRoot::new();
-        root.database("root/.rpmdb", &[package("stale", "1-1", 1, &[file("/usr/bin/x", "aa")])]);
+        assert_eq!(ask(&bare(), &[b"/usr/bin/x"]), [""]);
+        let root = bare();
+        database(&root, "root/.rpmdb", &[package("stale", "1-1", 1, &[file("/usr/bin/x", "aa")])]);
         let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000);
         let file =
             std::fs::File::options().write(true).open(root.path().join("root/.rpmdb/rpmdb.sqlite")).expect("open");
         file.set_modified(old).expect("set");
-        root.database("var/lib/rpm", &one);
+        database(&root, "var/lib/rpm", &one);
         assert_eq!(ask(&root, &[b"/usr/bin/x"]), ["x 1-1 sha256:aa"], "the one that is in use");
     }
 
     #[test]
     fn a_database_of_another_kind_or_a_broken_one_is_named() {
-        let root = TestRoot::new();
+        let root = bare();
         root.write("usr/lib/sysimage/rpm/Packages.db", b"RpmP");
         let why = Recorder::listen(|sink| owners(root.path(), &[b"/a"], sink)).expect_err("ndb");
         assert_eq!(why, "/usr/lib/sysimage/rpm: a database of the kind ndb, and only SQLite is read");
@@ -288,8 +289,8 @@ mod tests {
 
     #[test]
     fn a_database_that_is_open_elsewhere_is_read_with_what_its_log_holds() {
-        let root = TestRoot::new();
-        let writer = root.database("var/lib/rpm", &[package("x", "1-1", 1, &[file("/usr/bin/x", "aa")])]);
+        let root = bare();
+        let writer = database(&root, "var/lib/rpm", &[package("x", "1-1", 1, &[file("/usr/bin/x", "aa")])]);
         writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM Packages;").expect("a transaction");
         assert!(root.path().join("var/lib/rpm/rpmdb.sqlite-wal").metadata().is_ok_and(|log| log.len() > 0));
         assert_eq!(ask(&root, &[b"/usr/bin/x"]), ["x 1-1 sha256:aa"]);

@@ -1,63 +1,37 @@
 //! A database for tests, with headers as rpm writes them.
 
+use reexec_plugin_paths::trial::TestRoot;
 use rusqlite::{params, Connection};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A root with a database in it, removed when dropped.
-pub struct TestRoot(PathBuf);
+/// With merged /usr and without a database.
+pub fn bare() -> TestRoot {
+    let root = TestRoot::new("");
+    root.merge(&["lib"]);
+    root
+}
 
-impl TestRoot {
-    /// Without a database.
-    pub fn new() -> TestRoot {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("reexec-rpm-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(path.join("usr/lib")).expect("folder");
-        std::os::unix::fs::symlink("usr/lib", path.join("lib")).expect("link");
-        TestRoot(path)
-    }
+/// With these packages in its database, numbered from 1.
+pub fn with(packages: &[Package]) -> TestRoot {
+    let root = bare();
+    database(&root, "var/lib/rpm", packages);
+    root
+}
 
-    /// With these packages, numbered from 1.
-    pub fn with(packages: &[Package]) -> TestRoot {
-        let root = TestRoot::new();
-        root.database("var/lib/rpm", packages);
-        root
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub fn write(&self, path: &str, content: &[u8]) -> PathBuf {
-        let path = self.0.join(path);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folder");
-        std::fs::write(&path, content).expect("write");
-        path
-    }
-
-    /// Writes a database into this folder and keeps it open, as a transaction does.
-    pub fn database(&self, folder: &str, packages: &[Package]) -> Connection {
-        std::fs::create_dir_all(self.0.join(folder)).expect("folder");
-        let connection = Connection::open(self.0.join(folder).join("rpmdb.sqlite")).expect("open");
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL;
+/// Writes a database into this folder and keeps it open, as a transaction does.
+pub fn database(root: &TestRoot, folder: &str, packages: &[Package]) -> Connection {
+    std::fs::create_dir_all(root.path().join(folder)).expect("folder");
+    let connection = Connection::open(root.path().join(folder).join("rpmdb.sqlite")).expect("open");
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
                  CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);
                  CREATE TABLE 'Name' (key TEXT NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL);
                  CREATE TABLE 'Basenames' (key TEXT NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL);
                  CREATE TABLE 'Installtid' (key BLOB NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL);",
-            )
-            .expect("tables");
-        packages.iter().for_each(|package| package.insert(&connection));
-        connection
-    }
-}
-
-impl Drop for TestRoot {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+        )
+        .expect("tables");
+    packages.iter().for_each(|package| package.insert(&connection));
+    connection
 }
 
 /// A package to be.
