@@ -3,6 +3,7 @@
 # test     everything that can be checked on this machine; says what was skipped, and why
 # test-suites  the same scenarios on Debian bullseye, trixie and forky (SUITES="trixie" for one)
 # test-kernels the states of processes on other kernels, in qemu (KERNELS="bullseye" for one)
+# fuzz     the parsers of what package managers say, under libFuzzer (FUZZ="600 rpm_header": seconds, targets)
 # demo     a real upgrade in a throwaway machine, before and after
 # bench    beside the least that any scanner must do, and beside every other tool on this machine;
 #          BENCH="1000 5000": numbers of processes
@@ -11,7 +12,8 @@
 # rpm      dist/reexec-VERSION-1.ARCH.rpm
 # pacman   dist/reexec-VERSION-1-ARCH.pkg.tar.zst
 BENCH ?=
-.PHONY: deps build test test-suites test-kernels demo bench installable install install-client install-pacman deb rpm pacman clean lint
+FUZZ ?=
+.PHONY: deps build test test-suites test-kernels fuzz demo bench installable install install-client install-pacman deb rpm pacman clean lint
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -48,6 +50,9 @@ test-suites: deps
 
 test-kernels: deps
 	@tests/kernels $(KERNELS)
+
+fuzz: deps
+	@tests/fuzz $(FUZZ)
 
 lint: deps
 	@tests/run lint

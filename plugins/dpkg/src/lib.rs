@@ -9,7 +9,7 @@ mod claims;
 mod database;
 mod owners;
 mod status;
-mod trigger;
+pub mod trigger;
 
 reexec_plugin_abi::export! {
     name: "dpkg",

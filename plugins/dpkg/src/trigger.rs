@@ -250,6 +250,19 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Panics unless what was read of an input is what may be handed on: for fuzzing and for what was captured.
+pub fn check(read: &Input<'_>) {
+    for change in &read.changes {
+        assert!(is_name(change.name), "no package can have that name");
+        assert!(change.architecture.is_none_or(is_name), "no architecture can have that name");
+    }
+    for path in &read.paths {
+        assert!(path.starts_with(b"/") && !path.contains(&0) && !path.contains(&b'\n') && path.len() <= MAX_LINE);
+    }
+    assert!(read.native.as_deref().is_none_or(is_name));
+    assert!(read.troubles.iter().all(|line| line.len() < 2 * MAX_LINE), "an endless line");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
