@@ -290,9 +290,12 @@ mod tests {
     fn zypp_names_what_comes_with_and_without_lengths() {
         let comes = |name, own, version| change(name, own, None, Some(version));
         let expected = [comes("libx", "x86_64", "2-1"), comes("newn", "noarch", "1-1"), comes("xd", "x86_64", "2-1")];
-        for input in
-            [captured!("zypp-17.38-commitbegin"), captured!("zypp-17.38-commitend"), captured!("zypp-17.31-commitend")]
-        {
+        for input in [
+            captured!("zypp-17.25-commitbegin"),
+            captured!("zypp-17.25-commitend"),
+            captured!("zypp-17.38-commitbegin"),
+            captured!("zypp-17.38-commitend"),
+        ] {
             let said = read("zypp", input);
             assert_eq!((said.changes, said.troubles), (expected.to_vec(), vec![]));
         }

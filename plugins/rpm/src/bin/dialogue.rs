@@ -65,12 +65,15 @@ fn libdnf5(phase: &str) {
 /// The bytes up to the next one of this value; `None` at the end, or where there are too many.
 fn next(rest: &mut Vec<u8>, end: u8) -> Option<Vec<u8>> {
     let mut chunk = [0; 16 << 10];
+    // Each byte is looked at once, however small the pieces are.
+    let mut seen = 0;
     loop {
-        if let Some(at) = rest.iter().position(|byte| *byte == end) {
-            let after = rest.split_off(at + 1);
-            rest.truncate(at);
+        if let Some(at) = rest[seen..].iter().position(|byte| *byte == end) {
+            let after = rest.split_off(seen + at + 1);
+            rest.truncate(seen + at);
             return Some(std::mem::replace(rest, after));
         }
+        seen = rest.len();
         if rest.len() > MAX_FRAME {
             return None;
         }
