@@ -112,6 +112,11 @@ pub fn daemon_bytes() -> Result<Vec<u8>> {
     Ok(fs::read(compile_daemon()?)?)
 }
 
+/// The bytes of a program that says what a command took.
+pub fn measured_bytes() -> Result<Vec<u8>> {
+    Ok(fs::read(compile("measured.c", "measured", &[])?)?)
+}
+
 fn compile_library(version: u32) -> Result<PathBuf> {
     let define = format!("-DVERSION={version}");
     let flags = ["-shared", "-fPIC", "-Wl,--build-id", "-Wl,-soname,libprobe.so.1", &define];

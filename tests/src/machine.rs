@@ -182,6 +182,13 @@ impl Machine {
         Ok(said.lines().filter(|line| line.starts_with("Started ")).count())
     }
 
+    /// Sees that a unit was started once since it had been started this often.
+    pub fn restarted_once(&self, unit: &str, before: usize) -> Result<()> {
+        let starts = self.starts(unit)? - before;
+        ensure!(starts == 1, "{unit} was started {starts} times\n{}", self.journal()?);
+        Ok(())
+    }
+
     /// Whether any process of a unit maps a deleted file with this in its name.
     pub fn maps_deleted(&self, unit: &str, part: &str) -> Result<bool> {
         let pids = self.bed.pids_of(unit)?;
@@ -255,6 +262,21 @@ impl Report {
     pub fn owner(&self, name: &str) -> Result<&Value> {
         let row = self.rows("owners").find(|row| row["name"] == name);
         row.with_context(|| format!("no owner {name} in {:#}", self.0["owners"]))
+    }
+
+    /// A step that was taken for an owner: action, outcome and message.
+    pub fn step(&self, owner: &str, index: usize) -> Result<(&str, &str, &str)> {
+        let row = self.owner(owner)?;
+        let step = row["steps"].get(index).with_context(|| format!("{row:#}"))?;
+        let word = |key: &str| step[key].as_str().context("a word");
+        Ok((word("action")?, word("outcome")?, word("message")?))
+    }
+
+    /// Why nothing was done about an owner; it has neither a step nor a proof then.
+    pub fn skipped(&self, owner: &str) -> Result<&str> {
+        let row = self.owner(owner)?;
+        ensure!(row["steps"] == Value::Array(Vec::new()) && row["proof"].is_null(), "{row:#}");
+        row["decision"]["skip"].as_str().with_context(|| format!("{row:#}"))
     }
 
     /// The names of all owners, or their kinds where they have none.

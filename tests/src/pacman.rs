@@ -3,7 +3,7 @@
 use crate::bed::{Bed, Options};
 use crate::debian::{daemon_bytes, library_bytes};
 use crate::machine::{make, Machine};
-use crate::place::{workspace, Scratch};
+use crate::place::{leaves, workspace, Leaf, Scratch};
 use crate::run::{run, Output};
 use anyhow::{Context, Result};
 use std::fs;
@@ -72,6 +72,20 @@ impl Package {
     pub fn link(mut self, path: &str, target: &str) -> Package {
         self.files.push((path.to_owned(), Content::Link(target.to_owned())));
         self
+    }
+
+    /// All files of a tree in it.
+    pub fn tree(mut self, tree: &Path) -> Result<Package> {
+        for (name, leaf) in leaves(tree)? {
+            self.files.push((
+                name,
+                match leaf {
+                    Leaf::File(content, mode) => Content::File(content, mode),
+                    Leaf::Link(target) => Content::Link(target),
+                },
+            ));
+        }
+        Ok(self)
     }
 
     /// Its `.INSTALL`: functions `pre_upgrade`, `post_install`, …

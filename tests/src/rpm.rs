@@ -3,7 +3,7 @@
 use crate::bed::{Bed, Options};
 use crate::debian::{daemon_bytes, library_bytes, DAEMON, LIBRARY};
 use crate::machine::{make, Machine};
-use crate::place::{built, workspace, Scratch};
+use crate::place::{built, leaves, workspace, Leaf, Scratch};
 use crate::run::{run, Output};
 use crate::suite;
 use anyhow::{ensure, Context, Result};
@@ -34,11 +34,16 @@ const SET_UP: &str = "
 
 /// Boots, installs the package with rpm, and writes these rules as the policy.
 pub fn machine(name: &str, rules: &str) -> Result<Machine> {
+    machine_on(BASE, name, rules, Options::default())
+}
+
+/// The same on another base system, with more to see for the bed.
+pub fn machine_on(base: &str, name: &str, rules: &str, options: Options) -> Result<Machine> {
     let dist = Scratch::new("dist")?;
     let package = packed("0.1.0-1")?;
     fs::copy(&package, dist.join("reexec.rpm")).with_context(|| package.display().to_string())?;
     shim(&package)?.build(dist.path())?;
-    let bed = Bed::boot(name, BASE, &Options::default().bind_ro(dist.path(), "/srv/dist"))?;
+    let bed = Bed::boot(name, base, &options.bind_ro(dist.path(), "/srv/dist"))?;
     bed.shell(SET_UP)?;
     rpm(&bed, &["-i", "/srv/dist/debian-shim-1-1.x86_64.rpm"])?.success()?;
     rpm(&bed, &["-i", "/srv/dist/reexec.rpm"])?.success()?;
@@ -167,17 +172,10 @@ impl Package {
 
     /// All files of a tree in it.
     pub fn tree(mut self, tree: &Path) -> Result<Package> {
-        let mut find = Command::new("find");
-        find.arg(tree).args(["-type", "f", "-printf", "%P\\0", "-o", "-type", "l", "-printf", "%P\\0"]);
-        for name in
-            run(&mut find, b"", BUILD)?.success()?.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty())
-        {
-            let name = std::str::from_utf8(name)?;
-            let file = tree.join(name);
-            let metadata = fs::symlink_metadata(&file)?;
-            self.files.push(match fs::read_link(&file) {
-                Ok(target) => Entry::Link(format!("/{name}"), target.to_string_lossy().into_owned()),
-                Err(_) => Entry::File(format!("/{name}"), fs::read(&file)?, metadata.permissions().mode() & 0o777, ""),
+        for (name, leaf) in leaves(tree)? {
+            self.files.push(match leaf {
+                Leaf::File(content, mode) => Entry::File(name, content, mode, ""),
+                Leaf::Link(target) => Entry::Link(name, target),
             });
         }
         Ok(self)

@@ -2,49 +2,35 @@
 //! the unit that acts and the report do there what they promise.
 
 use anyhow::{ensure, Context, Result};
+use reexec_tests::acceptance;
 use reexec_tests::bed::{cache, Options};
 use reexec_tests::debian::library_bytes;
+use reexec_tests::hostile;
 use reexec_tests::machine::{figure, Machine, Report};
 use reexec_tests::needs_bed;
-use reexec_tests::pacman::{daemon, install, library, machine, pacman, Package, BASE, DAEMON, LIBRARY};
+use reexec_tests::pacman::{install, machine, pacman, Package, BASE, DAEMON, LIBRARY};
 use reexec_tests::place::Scratch;
+use reexec_tests::probes::{padded, Manager, Probes, RESTART_PROBES};
 use reexec_tests::run::{run, wait_until};
+use reexec_tests::services;
+use reexec_tests::suite::libraries;
+use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
-/// What pacman may be slower with the hooks than without, on a machine that does other things too.
-const DELAY: Duration = Duration::from_millis(900);
-/// So much is written between the removal of a package's files and the creation of the last one that both
-/// are not in one tick of the clock, which would leave open how the file was replaced.
+/// So much takes longer to write than a tick of the clock.
 const PADDING: usize = 24 << 20;
-const RESTART_PROBES: &str = "  - { name: probes, match: { path: '**/libprobe.so.1' }, action: restart }\n";
 
 /// A machine with the probe's library and daemon, and these units of it running.
 fn with_probes(name: &str, rules: &str, units: &[&str], options: Options) -> Result<Machine> {
-    let machine = machine(name, rules, options)?;
-    for version in 1..=3 {
-        padded(version)?.build(machine.dist())?;
-    }
-    daemon()?.build(machine.dist())?;
-    upgrade(&machine, &["libprobe-1.0-1", "probed-1.0-1"])?;
-    machine.applied()?;
-    for unit in units.iter().filter(|unit| **unit != "probed") {
-        let text = format!("[Service]\nType=exec\nExecStart={DAEMON}\n");
-        machine.bed.write_file(&format!("/etc/systemd/system/{unit}.service"), text.as_bytes())?;
-    }
-    machine.bed.shell("systemctl daemon-reload")?;
-    for unit in units {
-        machine.bed.shell(&format!("systemctl start {unit}"))?;
-    }
-    Ok(machine)
-}
-
-/// The library with a big file that is written before it.
-fn padded(version: u32) -> Result<Package> {
-    Ok(library(version)?.file("/usr/lib/libpadding", &vec![0; PADDING]))
+    let probes = Probes::with(Manager::Pacman, name, rules, options)?;
+    probes.build()?;
+    probes.build()?;
+    probes.start(units, rules)?;
+    Ok(probes.machine)
 }
 
 /// Words as they are, however the lines are broken.
@@ -149,26 +135,42 @@ fn up_down_again_and_away_each_transaction_is_one_apply_with_the_right_words() -
     assert_eq!(paths, [DAEMON, LIBRARY], "{causes:#?}");
     ensure!(causes.iter().all(|cause| cause["method"] == "removed" && cause["current"].is_null()), "{causes:#?}");
     assert_eq!(versions(&report, "probed")?, (Some("1.0-1"), None));
-    hooks_cost_little(&machine)
+    Ok(())
 }
 
-/// The fastest of three transactions, with the hooks and without.
-fn hooks_cost_little(machine: &Machine) -> Result<()> {
-    let fastest = || -> Result<Duration> {
-        let mut fastest = Duration::MAX;
-        for _ in 0..3 {
-            let started = Instant::now();
-            upgrade(machine, &["libprobe-2.0-1"])?;
-            fastest = fastest.min(started.elapsed());
-        }
-        Ok(fastest)
+/// A package of pacman with the files of a tree, in which `/lib` is `/usr/lib`, and with a big one that is
+/// written before them.
+fn of_tree(name: &str, version: u32, tree: &Path) -> Result<Package> {
+    let merge = "if [ -d lib ]; then mkdir -p usr; cp -a lib usr/; rm -r lib; fi";
+    run(Command::new("sh").args(["-ec", merge]).current_dir(tree), b"", SOON)?.success()?;
+    let package = Package::new(name, &format!("{version}.0-1")).tree(tree)?;
+    Ok(package.file(&format!("/usr/lib/padding-{name}"), &vec![0; PADDING]))
+}
+
+#[test]
+fn real_services_are_restarted_once_or_named_when_their_libraries_are_upgraded() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = machine("pacman-upgrade", services::RULES, Options::default())?;
+    let dist = machine.dist();
+    services::each_library(BASE, |name, version, tree| of_tree(name, version, tree)?.build(dist).map(drop))?;
+    let to = |version: &str| {
+        let files = libraries().map(|name| format!("/srv/dist/{name}-{version}-any.pkg.tar.zst"));
+        // The first ones come over what Debian's own packages brought.
+        let words: Vec<&str> = files.iter().map(String::as_str).chain(["--overwrite", "*"]).collect();
+        install(&machine.bed, &words)
     };
-    let with = fastest()?;
-    machine.bed.shell("rm /usr/share/libalpm/hooks/*reexec*")?;
-    let without = fastest()?;
-    figure(&format!("pacman: {with:?} with the hooks, {without:?} without"));
-    ensure!(with.saturating_sub(without) < DELAY, "{with:?} with the hooks, {without:?} without");
-    Ok(())
+    to("1.0-1")?.success()?;
+    services::begin(&machine)?;
+    let _login = machine.log_in()?;
+    let recreated = |cause: &Value| cause["method"] == "recreated";
+    services::upgraded(&machine, "2.0-1", &recreated, || to("2.0-1"))?;
+    services::again(&machine, "rm /usr/share/libalpm/hooks/*reexec*", || to("2.0-1"))
+}
+
+#[test]
+fn what_is_promised_of_an_upgrade_holds_with_pacman() -> Result<()> {
+    needs_bed!(BASE);
+    acceptance::holds(&Probes::boot(Manager::Pacman, "pacman-accepted", RESTART_PROBES)?)
 }
 
 #[test]
@@ -453,28 +455,25 @@ fn another_root_is_none_of_its_business_and_hostile_input_ends_in_time() -> Resu
     );
     ensure!(machine.waiting().is_empty(), "taken for the machine's own");
 
-    let noise = "head -c 3000000 /dev/urandom >/run/noise; (yes usr/lib/x | head -c 30000000) >/run/many; \
-        printf 'usr/lib/a\\0b\\nusr/lib/last' >/run/nul";
-    bed.shell(noise)?;
-    let inputs =
-        ["/dev/zero", "<(yes usr/lib/x)", "<(exec sleep 300)", "/run/noise", "/run/many", "/run/nul", "/dev/null"];
-    let measure = |input: &str| {
-        format!(
-            "( SECONDS=0; reexec hook pacman --phase post < {input} >/run/said.$BASHPID 2>&1 & pid=$!; most=0
-             while peak=$(awk '/VmHWM/ {{ print $2 }}' /proc/$pid/status) && [ -n \"$peak\" ]; do most=$peak; sleep 0.05; done
-             status=0; wait $pid || status=$?; echo $status $SECONDS $((most / 1024)) ) &\n"
-        )
-    };
-    let said = bed.shell(&(inputs.map(measure).concat() + "wait"))?;
-    figure(&format!("hook pacman with hostile input, exit code, s and MiB: {}", said.replace('\n', ", ")));
-    assert_eq!(said.lines().count(), inputs.len(), "{said}");
-    for line in said.lines() {
-        let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        ensure!(numbers[0] == 0 && numbers[1] < 30 && numbers[2] < 300, "{said}");
+    for (input, words) in [
+        (&b"usr/lib/last"[..], "1 file"),
+        (b"usr/lib/a\0b\nusr/lib/last", "not understood: \"usr/lib/a\\x00b\""),
+        (b"../etc/passwd\n", "not understood: \"../etc/passwd\""),
+        (&hostile::noise(200_000), "not understood: "),
+        (&[b'x'; 9000], "line too long: 9000 bytes"),
+    ] {
+        let said = hostile::said(bed, "pacman", input, &[])?.text();
+        ensure!(said.contains(words), "no {words} in {said}");
     }
-    let told = bed.shell("cat /run/said.*")?;
-    for words in ["not understood", "line too long", "did not end within", "too much"] {
-        ensure!(told.contains(words), "no {words} in {told}");
-    }
-    Ok(())
+    hostile::fed(
+        bed,
+        "pacman",
+        &[
+            ("/dev/zero", "the input "),
+            ("<(yes usr/lib/x)", "the input "),
+            ("<(exec sleep 300)", "did not end within"),
+            ("<(seq -f usr/lib/%.0f 10000000)", "the input "),
+            ("<(yes usr/lib/x | head -c 30000000)", "too much"),
+        ],
+    )
 }

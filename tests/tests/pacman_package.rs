@@ -5,9 +5,13 @@ use anyhow::{ensure, Result};
 use reexec_tests::bed::{Bed, Options};
 use reexec_tests::needs_bed;
 use reexec_tests::pacman::{boot, install, packed, pacman, Package, BASE};
-use reexec_tests::place::Scratch;
+use reexec_tests::place::{released, workspace, Scratch};
+use reexec_tests::run::run;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 /// Writes down how it was called, then does what the test has put into `/etc/misbehave`.
 const RECORDER: &str = r#"#!/bin/sh
@@ -96,5 +100,56 @@ fn the_package_calls_the_hook_harms_nobody_and_leaves_nothing() -> Result<()> {
         -not -path '/var/log/*'; ls -d /run/reexec 2>/dev/null || true; systemctl list-units --all --no-legend 'reexec*'";
     assert_eq!(bed.shell(left)?, "");
     machine.install(&["/srv/dist/probe-2-1-any.pkg.tar.zst"])?;
+    Ok(())
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a package is made of, as makepkg's own command shows it: a line for each member, and what is said of it
+/// that does not tell when, by whom and by which version of makepkg it was packed.
+fn content(package: &Path) -> Result<(Vec<String>, Vec<String>)> {
+    let list = run(Command::new("bsdtar").arg("-tf").arg(package), b"", MINUTE)?.success()?.text();
+    let about = run(Command::new("bsdtar").arg("-xOf").arg(package).arg(".PKGINFO"), b"", MINUTE)?.success()?.text();
+    let sorted = |text: &str, leave: &[&str]| {
+        let mut lines: Vec<String> =
+            text.lines().filter(|line| !leave.iter().any(|start| line.starts_with(start))).map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let files = sorted(&list, &[".BUILDINFO"]);
+    Ok((files, sorted(&about, &["#", "builddate", "packager", "size", "makedepend", "xdata"])))
+}
+
+#[test]
+fn makepkg_makes_of_the_pkgbuild_what_make_pacman_makes() -> Result<()> {
+    needs_bed!(BASE);
+    // What the PKGBUILD needs of the tree. What cargo builds is built already, on this machine.
+    let tree = Scratch::new("tree")?;
+    let copy = "cp -a --parents Makefile Cargo.toml LICENSE-* hook/share plugins/*/integration \"$1\"
+        for name in reexec libreexec_dpkg.so libreexec_rpm.so libreexec_pacman.so; do
+            install -D \"$2/$name\" \"$1/target/release/$name\"; done; chmod -R a+rwX \"$1\"";
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", copy, "-"]).args([tree.path(), &released()?]).current_dir(workspace());
+    run(&mut shell, b"", MINUTE)?.success()?;
+    let options =
+        Options::default().bind(tree.path(), "/srv/tree").bind_ro(Path::new("/usr/bin/make"), "/usr/bin/make");
+    let (bed, dist) = boot("makepkg", options)?;
+    let conf = "PKGEXT=.pkg.tar.zst; OPTIONS+=(!strip)";
+    bed.shell(&format!("useradd -m builder; echo '{conf}' >>/etc/makepkg.conf"))?;
+    // makepkg is never root, and knows of no package that Debian brought. CARGO: see above.
+    let build = "cd /srv/tree/plugins/pacman/integration; runuser -u builder -- env CARGO=true makepkg --nodeps --noconfirm 2>&1";
+    let said = bed.shell(build)?;
+    ensure!(said.contains("Finished making: reexec 0.1.0-1"), "{said}");
+    let made = tree.join("plugins/pacman/integration/reexec-0.1.0-1-x86_64.pkg.tar.zst");
+
+    let ours = packed("0.1.0-1", dist.path(), &[])?;
+    let (theirs, ours) = (content(&made)?, content(&ours)?);
+    assert_eq!(theirs, ours, "makepkg's, and make's\n{said}");
+
+    install(&bed, &["/srv/tree/plugins/pacman/integration/reexec-0.1.0-1-x86_64.pkg.tar.zst"])?.success()?;
+    assert_eq!(bed.shell("pacman -Qkk reexec 2>&1 | grep -v ' 0 altered' || true")?, "", "its mtree is not its files");
+    let doctor = bed.exec(&["reexec", "doctor"])?.text();
+    let hooks = doctor.lines().filter(|line| line.starts_with("ok") && line.contains("pacman")).count();
+    ensure!(hooks >= 2, "{doctor}");
     Ok(())
 }
