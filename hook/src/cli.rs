@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Finds who still runs replaced files after a package upgrade, acts by policy, and proves it.
 #[derive(Debug, Parser)]
@@ -83,6 +83,23 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Put files in place so that each is whole at every instant; then judge, act and prove
+    Replace(ReplaceArguments),
+    /// Run a command that installs something; then say what it replaced and how, act and prove
+    Run {
+        /// The command and its arguments, behind `--`
+        #[arg(required = true, last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+        /// Act on nothing that it replaced; say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Where what is said is written to, since the command has standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// What to look at and how to tell.
+        #[command(flatten)]
+        common: Common,
+    },
     /// Is everything wired, and does it work?
     Doctor(Common),
 }
@@ -158,6 +175,87 @@ impl HookArguments {
             color: Color::Never,
         }
     }
+}
+
+/// Files to put in place.
+#[derive(Debug, Args)]
+pub struct ReplaceArguments {
+    /// The new file; `-` for standard input
+    #[arg(required_unless_present_any = ["manifest", "recover"], requires = "target")]
+    pub new: Option<PathBuf>,
+    /// The path that it takes
+    pub target: Option<PathBuf>,
+    /// Everything below the folder NEW takes its place below the folder TARGET
+    #[arg(long, conflicts_with_all = ["manifest", "folder"])]
+    pub set: bool,
+    /// Files and their places: lines of NEW, a tab, and TARGET
+    #[arg(long, value_name = "FILE", conflicts_with = "new")]
+    pub manifest: Option<PathBuf>,
+    /// Exchange the folder TARGET and the folder NEW; a link TARGET is made to lead to NEW
+    #[arg(long, conflicts_with = "manifest")]
+    pub folder: bool,
+    /// Finish or take back what a killed call left, and do nothing else
+    #[arg(long, conflicts_with_all = ["new", "manifest"])]
+    pub recover: bool,
+    /// Replace the file that a symbolic link TARGET leads to
+    #[arg(long)]
+    pub follow: bool,
+    /// Whose owner, permissions and extended attributes the file gets
+    #[arg(long, value_enum, default_value = "old", value_name = "WHOSE")]
+    pub attributes: Attributes,
+    /// Permissions, octal
+    #[arg(long, value_name = "MODE", value_parser = octal)]
+    pub mode: Option<u32>,
+    /// Owner, and group behind a colon; names or numbers
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub owner: Option<String>,
+    /// The new file must have the digest that this list (of sha256sum) names for it
+    #[arg(long, value_name = "SUMS")]
+    pub sha256: Option<PathBuf>,
+    /// A minisign signature of NEW, or of the list of digests, that must be good
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub signature: Option<PathBuf>,
+    /// The public key of whoever may sign
+    #[arg(long, value_name = "FILE", requires = "signature")]
+    pub key: Option<PathBuf>,
+    /// Put the old file back where a unit does not come up and stay up with the new one
+    #[arg(long)]
+    pub undo_if_unproven: bool,
+    /// Put in place only; the next `reexec apply` judges and acts
+    #[arg(long, conflicts_with = "undo_if_unproven")]
+    pub later: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What to look at and how to tell.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl ReplaceArguments {
+    /// What is to take which place; `None` where a manifest says so.
+    pub fn pair(&self) -> Option<(&Path, &Path)> {
+        Some((self.new.as_deref()?, self.target.as_deref()?))
+    }
+
+    /// Whether the file is to have other attributes than the one that stands there.
+    pub fn changes_attributes(&self) -> bool {
+        self.mode.is_some() || self.owner.is_some() || self.attributes == Attributes::New
+    }
+}
+
+/// Whose attributes a file gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Attributes {
+    /// Those of the file that stands there; of the new one where none does.
+    Old,
+    /// Those of the new file.
+    New,
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    mode.ok_or_else(|| "expected permissions such as 755 or 0644".to_owned())
 }
 
 /// Before or after the files are replaced.

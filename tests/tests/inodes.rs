@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use reexec::model::old::{Fate, Way};
 use reexec::model::pending::Snapshot;
 use reexec::run::old::of_snapshots;
-use reexec::sys::files::{Links, Root};
+use reexec::sys::files::Root;
 use reexec::sys::inodes::Inodes;
 use reexec_tests::place::Scratch;
 use reexec_tests::skip;
@@ -13,14 +13,7 @@ use std::fs;
 use std::path::Path;
 
 fn snapshot(path: &Path) -> Result<Snapshot> {
-    let (facts, handle) = Root::Own.look_with_handle(path, Links::Keep).context("no such file")?;
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Snapshot {
-        path: path.to_owned(),
-        facts,
-        handle: handle.map(|handle| (handle.kind, hex(&handle.bytes))),
-        digest: None,
-    })
+    Root::Own.snapshot(path.to_owned()).context("no such file")
 }
 
 /// A replacement by rename, as package managers do it.

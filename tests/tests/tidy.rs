@@ -19,7 +19,7 @@ const MANAGERS: [&str; 7] = ["dpkg", "apt", "rpm", "dnf", "zypp", "zypper", "pac
 const FORMS: [(&str, &str); 1] = [("dnf", "hook/src/cli")];
 
 /// Outside things, and the only files that may name them (beginnings of paths).
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 10] = [
     ("libloading", &["hook/src/sys/plugin"]),
     ("procfs", &["hook/src/sys/procs"]),
     ("serde_yaml", &["hook/src/sys/config"]),
@@ -28,6 +28,7 @@ const DOORS: [(&str, &[&str]); 9] = [
     ("clap", &["hook/src/cli", "hook/src/main.rs"]),
     ("libc", &["hook/src/sys/raw", "hook/src/sys/plugin"]),
     ("rustix::ioctl", &["hook/src/sys/raw"]),
+    ("minisign_verify", &["hook/src/sys/replace"]),
     ("prometheus_client", &["hook/src/render/openmetrics"]),
 ];
 

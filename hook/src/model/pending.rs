@@ -31,6 +31,19 @@ pub struct Snapshot {
     /// that afterwards only this tells whether it was another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Build-id in hexadecimal, of what was taken note of before it could be written to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// When it was taken, in nanoseconds since 1970: its path named it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<i128>,
+}
+
+impl Snapshot {
+    /// Of what stands at a path, without its handle and its content.
+    pub fn of(path: PathBuf, facts: FileFacts) -> Snapshot {
+        Snapshot { path, facts, handle: None, digest: None, build_id: None, taken: None }
+    }
 }
 
 /// One call of a trigger.
@@ -199,7 +212,7 @@ mod tests {
             uid: 0,
             mode: 0,
         };
-        Snapshot { path: PathBuf::from("/l"), facts, handle: None, digest: None }
+        Snapshot::of(PathBuf::from("/l"), facts)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::owner::Owner;
 use super::plan::{Decision, StepReport};
 use super::reboot::Reboot;
 use super::verdict::{words, Cause, Content, Method, Verdict};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 words! {
     /// What looking again said of an owner.
@@ -172,6 +172,26 @@ impl Report {
             Verdict::Fresh if self.gaps.is_empty() => Overall::Fresh,
             Verdict::Fresh => Overall::Incomplete,
         }
+    }
+
+    /// Keeps what concerns these files: processes that use one of them, and those of which it could not be
+    /// told. The number of those that run other old files.
+    pub fn narrow(&mut self, is_meant: impl Fn(&Path) -> bool) -> usize {
+        let before = self.processes.iter().filter(|row| row.verdict >= Verdict::Stale).count();
+        self.processes.retain_mut(|row| {
+            let concerned = row.causes.iter().any(|cause| !cause.inside && is_meant(&cause.path));
+            // A doubt about a file begins with its path; one about a process does not.
+            let doubted = |why: &String| match why.split_once(' ') {
+                Some((path, _)) if path.starts_with('/') => is_meant(Path::new(path)),
+                _ => true,
+            };
+            concerned || (row.verdict == Verdict::Unknown && row.gap.as_ref().is_none_or(doubted))
+        });
+        self.replacements.retain(|row| is_meant(&row.path));
+        let count = |verdict| self.processes.iter().filter(|row| row.verdict == verdict).count();
+        let (stale, tainted, unknown) = (count(Verdict::Stale), count(Verdict::Tainted), count(Verdict::Unknown));
+        self.summary = Summary { stale, tainted, unknown, ..self.summary };
+        before - stale - tainted
     }
 
     /// Exit code of a command that looks.

@@ -16,6 +16,9 @@ use serde_json::{json, Value};
 /// Version of the form; it goes up when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
 
+/// Name and version of the program.
+pub const TOOL: &str = concat!("reexec ", env!("CARGO_PKG_VERSION"));
+
 /// The form, described for machines.
 pub const SCHEMA_TEXT: &str = include_str!("../../share/report.schema.json");
 
@@ -35,7 +38,7 @@ pub fn value(report: &Report, exit_code: u8) -> Value {
     };
     json!({
         "schema": SCHEMA,
-        "tool": concat!("reexec ", env!("CARGO_PKG_VERSION")),
+        "tool": TOOL,
         "time": rfc3339(report.time),
         "host": { "kernel": report.kernel, "boot_id": report.boot_id },
         "transaction": report.transaction.as_ref().map(transaction),

@@ -97,6 +97,17 @@ pub fn unlooked(report: &Report) -> String {
     }
 }
 
+/// That others run other old files, of which this report is not.
+pub fn others(number: usize) -> String {
+    match number {
+        0 => String::new(),
+        number => {
+            let others = count(number, "other process runs", "other processes run");
+            format!("\n{others} old files of before: `reexec report` names them.\n")
+        }
+    }
+}
+
 fn count(number: usize, one: &str, many: &str) -> String {
     match number {
         1 => format!("1 {one}"),

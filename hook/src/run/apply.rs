@@ -14,8 +14,10 @@ use crate::model::policy::{Circumstances, Later, Policy, When};
 use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::verdict::Verdict;
 use crate::render::json;
+use crate::sys::files::Root;
 use crate::sys::{clock, host, progress, systemd};
 use anyhow::{bail, Context, Result};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +54,66 @@ pub struct Run {
     pub exit_code: u8,
     /// When a window opens that something waits for, in nanoseconds since 1970.
     pub opens: Option<Stamp>,
+    /// Processes that run other old files than those that it is about.
+    pub others: usize,
+}
+
+/// What was replaced by ourselves, or by a command that we ran.
+#[derive(Debug, Default)]
+pub struct Own {
+    /// Where it is written down.
+    pub paths: Vec<PathBuf>,
+    /// What is written there.
+    pub pending: Vec<Pending>,
+}
+
+impl Own {
+    /// Writes it down: if we are killed, the next run acts on it.
+    pub fn keep(desk: &Desk<'_>, pending: impl IntoIterator<Item = Pending>) -> Result<Own> {
+        let mut own = Own::default();
+        for one in pending {
+            own.paths.push(desk.store.add_held(&one)?);
+            own.pending.push(one);
+        }
+        Ok(own)
+    }
+
+    /// The files that it is about, also by their paths without links.
+    fn files(&self) -> HashSet<PathBuf> {
+        let claims = self.pending.iter().flat_map(|one| &one.claims);
+        let paths = claims.filter_map(|claim| match claim {
+            Claim::File { path, .. } => Some(path.clone()),
+            Claim::Tree { .. } => None,
+        });
+        paths.flat_map(|path| [Root::Own.resolve_folder(&path), path]).collect()
+    }
+}
+
+/// Who runs what was just replaced, for who may only look.
+pub fn look_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
+    let known = gather(desk, &own.pending, Vec::new())?;
+    let mut report = look(desk, &known)?;
+    let files = own.files();
+    let others = report.narrow(|path| files.contains(path));
+    super::report::decide_or_say(desk, &mut report);
+    Ok(Run { report: Some(report), exit_code: 0, opens: None, others })
+}
+
+/// Acts on what was just replaced, and on nothing else.
+pub fn apply_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
+    let policy = desk.policy()?.policy;
+    let line = progress::show("waiting for another run to end");
+    let _lock = desk.store.lock(LOCK_DEADLINE)?;
+    drop(line);
+    let known = gather(desk, &own.pending, Vec::new())?;
+    let order = Order { moment: Moment::Now, mode: Mode::Act, at_once: false, interactive: false };
+    let files = own.files();
+    let mut run = Round { desk, policy: &policy, known: &known, order, files: Some(&files) }.run(&own.pending)?;
+    finish(desk, &run, &own.paths, &own.pending, &known)?;
+    if let Some(report) = &mut run.report {
+        publish(desk, &policy.defaults, report);
+    }
+    Ok(run)
 }
 
 /// How it is to be done.
@@ -82,7 +144,7 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
     let policy = loaded?.policy;
     if moment == Moment::AfterTransaction && policy.defaults.when == When::Manual {
         desk.store.hold(&desk.pending().0)?;
-        return Ok(Run { report: None, exit_code: 0, opens: None });
+        return Ok(Run { report: None, exit_code: 0, opens: None, others: 0 });
     }
     if mode == Mode::Act {
         may_act(desk, moment)?;
@@ -100,10 +162,10 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
     }
     let (paths, pending, gaps) = desk.pending();
     if moment == Moment::AfterTransaction && paths.is_empty() {
-        return Ok(Run { report: None, exit_code: 0, opens: None });
+        return Ok(Run { report: None, exit_code: 0, opens: None, others: 0 });
     }
     let known = gather(desk, &pending, gaps)?;
-    let mut run = Round { desk, policy: &policy, known: &known, order }.run(&pending)?;
+    let mut run = Round { desk, policy: &policy, known: &known, order, files: None }.run(&pending)?;
     if mode == Mode::Act {
         finish(desk, &run, &paths, &pending, &known)?;
         if let Some(report) = &mut run.report {
@@ -126,7 +188,7 @@ fn finish(desk: &Desk<'_>, run: &Run, paths: &[PathBuf], pending: &[Pending], kn
             let mut memory: Memory = desk.store.memory(&desk.boot_id);
             memory.add(pending, &known.now, clock::now());
             memory.packages.clone_from(&known.packages);
-            memory.leftovers = run.report.as_ref().is_none_or(leaves_old_files);
+            memory.leftovers = run.others > 0 || run.report.as_ref().is_none_or(leaves_old_files);
             desk.store.remember(&memory)?;
             desk.store.clear(paths)?;
         }
@@ -177,7 +239,7 @@ fn gather(desk: &Desk<'_>, pending: &[Pending], gaps: Vec<String>) -> Result<Kno
             Err(error) => known.gaps.push(error.to_string()),
         }
     }
-    let mut met = std::collections::HashSet::new();
+    let mut met = HashSet::new();
     known.now.retain(|claim: &Claim| met.insert(claim.clone()));
     Ok(known)
 }
@@ -187,9 +249,15 @@ struct Round<'a> {
     policy: &'a Policy,
     known: &'a Known,
     order: Order,
+    /// What it is about; `None`: everything.
+    files: Option<&'a HashSet<PathBuf>>,
 }
 
 impl Round<'_> {
+    fn narrow(&self, report: &mut Report) -> usize {
+        self.files.map_or(0, |files| report.narrow(|path| files.contains(path)))
+    }
+
     fn run(&self, pending: &[Pending]) -> Result<Run> {
         let (desk, policy) = (self.desk, self.policy);
         let mode = self.order.mode;
@@ -205,6 +273,7 @@ impl Round<'_> {
             Way::Inodes(inodes) => unused(desk, self.known, inodes),
             way => Report { way, ..look(desk, self.known)? },
         };
+        let others = self.narrow(&mut report);
         let asked = Circumstances {
             asked: self.order.moment == Moment::Now,
             at_once: self.order.at_once,
@@ -220,10 +289,11 @@ impl Round<'_> {
         let opens = opens_next(&report);
         if mode == Mode::DryRun || (!acts && interrupted.is_none()) {
             judge_reboot(desk, &mut report);
-            return Ok(Run { report: Some(report), exit_code: 0, opens });
+            return Ok(Run { report: Some(report), exit_code: 0, opens, others });
         }
         let mut climb = Climb::begin(desk, self.known, policy, interrupted, units);
         climb.run(&mut report).context("carry out the plan")?;
+        let others = self.narrow(&mut report).max(others);
         judge_reboot(desk, &mut report);
         let exit_code = exit_code(&report.owners);
         let keep = |report: &Report| desk.store.keep_report(&json::value(report, exit_code), report.time);
@@ -231,7 +301,7 @@ impl Round<'_> {
         if climb.soft_reboot(&mut report) {
             keep(&report).context("keep the report")?;
         }
-        Ok(Run { report: Some(report), exit_code, opens })
+        Ok(Run { report: Some(report), exit_code, opens, others })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::apply::{self, Mode, Moment, Order};
 use super::desk::Desk;
-use super::{doctor, explain, history, hook, policy, report};
-use crate::cli::{Color, Command, Common, Format, Part};
+use super::{doctor, explain, history, hook, policy, report, told};
+use crate::cli::{Color, Command, Common, Format, HookArguments, Part, ReplaceArguments};
 use crate::model::report::Report;
 use crate::render::needrestart::Parts;
 use crate::render::text::{self, Asked, Style};
@@ -57,7 +57,11 @@ pub fn errand(uid: Option<&str>) -> Answer {
 
 /// Runs a command.
 pub fn run(command: &Command) -> Answer {
-    if let Command::Report { common, .. } | Command::Plan(common) | Command::Apply { common, .. } = command {
+    if let Command::Report { common, .. }
+    | Command::Plan(common)
+    | Command::Apply { common, .. }
+    | Command::Replace(ReplaceArguments { common, .. }) = command
+    {
         progress::want(common.format == Format::Text && !common.quiet && common.color != Color::Never);
     }
     let answer = match command {
@@ -76,26 +80,11 @@ pub fn run(command: &Command) -> Answer {
             let mode = if *dry_run { Mode::DryRun } else { Mode::Act };
             act(common, Order { moment, mode, at_once: *now, interactive: *interactive })
         }
-        Command::Hook(typed) => {
-            let common = typed.common();
-            let told = hook::hook(&Desk::open(&common), typed);
-            Ok(match told.usage {
-                Some(error) => Answer { error, code: FAULT, ..Answer::default() },
-                None => {
-                    let lines = told.lines.iter().filter(|_| !typed.quiet);
-                    let text = lines.map(|line| format!("reexec: {line}\n")).collect();
-                    let next = told.inline.then_some(Command::Apply {
-                        after_transaction: false,
-                        inline: true,
-                        dry_run: false,
-                        now: false,
-                        interactive: false,
-                        common,
-                    });
-                    Answer { text, code: if typed.strict { told.strict_code } else { 0 }, next, ..Answer::default() }
-                }
-            })
+        Command::Replace(typed) => told::put_in_place(typed),
+        Command::Run { command, dry_run, output, common } => {
+            told::bracketed(command, *dry_run, output.as_deref(), common)
         }
+        Command::Hook(typed) => hooked(typed),
         Command::Policy { command, root } => {
             policy::policy(command, root).map(|text| Answer { text, ..Answer::default() })
         }
@@ -114,8 +103,29 @@ pub fn run(command: &Command) -> Answer {
     answer.unwrap_or_else(|error| failed(&error, command))
 }
 
+fn hooked(typed: &HookArguments) -> anyhow::Result<Answer> {
+    let common = typed.common();
+    let told = hook::hook(&Desk::open(&common), typed);
+    Ok(match told.usage {
+        Some(error) => Answer { error, code: FAULT, ..Answer::default() },
+        None => {
+            let lines = told.lines.iter().filter(|_| !typed.quiet);
+            let text = lines.map(|line| format!("reexec: {line}\n")).collect();
+            let next = told.inline.then_some(Command::Apply {
+                after_transaction: false,
+                inline: true,
+                dry_run: false,
+                now: false,
+                interactive: false,
+                common,
+            });
+            Answer { text, code: if typed.strict { told.strict_code } else { 0 }, next, ..Answer::default() }
+        }
+    })
+}
+
 /// Forms that are of reports alone mean nothing elsewhere.
-fn only(common: &Common, forms: &[Format]) -> anyhow::Result<()> {
+pub fn only(common: &Common, forms: &[Format]) -> anyhow::Result<()> {
     anyhow::ensure!(forms.contains(&common.format), "this command answers in text or json");
     Ok(())
 }
@@ -211,7 +221,8 @@ fn commands(report: &Report, common: &Common) -> BTreeMap<i32, Vec<Vec<u8>>> {
     pids.filter_map(|pid| Some((pid, procs::open(&common.proc, pid).ok()?.arguments()))).collect()
 }
 
-fn style(common: &Common) -> Style {
+/// How text is laid out.
+pub fn style(common: &Common) -> Style {
     let color = match common.color {
         Color::Always => true,
         Color::Never => false,

@@ -8,7 +8,7 @@ use crate::model::policy::When;
 use crate::model::script::may_be_read;
 use crate::model::text::escape;
 use crate::run::protect;
-use crate::sys::files::{Links, Root};
+use crate::sys::files::Root;
 use crate::sys::plugin::{Phase, Plugin, PluginError, Plugins, TriggerInput};
 use crate::sys::systemd::{self, Systemd};
 use crate::sys::{clock, content, host, input};
@@ -166,10 +166,7 @@ fn snapshots(claims: &[Claim], root: &Path) -> Vec<Snapshot> {
         let folder = path.parent()?;
         let real = folders.entry(folder.to_owned()).or_insert_with(|| own.resolve(folder));
         let path = real.join(path.file_name()?);
-        let (facts, handle) = own.look_with_handle(&path, Links::Keep)?;
-        let handle =
-            handle.map(|handle| (handle.kind, handle.bytes.iter().map(|byte| format!("{byte:02x}")).collect()));
-        Some(Snapshot { path, facts, handle, digest: None })
+        own.snapshot(path)
     };
     let mut all: Vec<Snapshot> = claims.iter().filter_map(look).collect();
     let end = Instant::now() + DIGESTS_DEADLINE;

@@ -3,14 +3,17 @@
 
 use super::desk::Known;
 use super::scan::Seen;
-use crate::model::file::{FileId, FileKind, Stamp};
+use crate::model::file::{FileFacts, FileId, FileKind, Stamp};
 use crate::model::judge::aside::{Aside, Clue};
 use crate::model::judge::{method_of, FileView, Standing};
+use crate::model::old::is_untouched;
 use crate::model::pending::{Lineage, Snapshot};
 use crate::model::verdict::Method;
+use crate::run::marks;
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// Adds it to what was seen.
 pub fn trace(seen: &mut Seen, known: &Known) {
@@ -25,7 +28,12 @@ pub fn trace(seen: &mut Seen, known: &Known) {
                 let method = next.map(|next| method_of(Some(old), next, file.sighting.keeps_death).method);
                 file.recorded = method.filter(|method| *method != Method::Unknown);
             }
-            (Standing::Live(facts), _) if file.aside.is_none() && file.sighting.on_host => {
+            (Standing::Live(facts), _) if has_other_bytes(file.sighting.path(), facts, &stood) => {
+                // The clock of who wrote counts, where it was not set back.
+                let taken = stood.get(&(facts.id, facts.born)).and_then(|before| before.taken).unwrap_or(0);
+                file.rewritten = Some(if facts.modified > taken { facts.modified } else { facts.changed });
+            }
+            (Standing::Live(facts), _) if !is_convicted(file) && file.sighting.on_host => {
                 let before = stood.get(&(facts.id, facts.born)).copied();
                 if let Some(aside) = before.and_then(|before| moved_from(file, before)) {
                     take_aside(file, aside);
@@ -42,6 +50,18 @@ pub fn trace(seen: &mut Seen, known: &Known) {
     }
 }
 
+/// Whether a live file has other bytes than when they were taken note of.
+fn has_other_bytes(path: &Path, now: &FileFacts, stood: &HashMap<(FileId, Option<Stamp>), &Snapshot>) -> bool {
+    let Some(before) = stood.get(&(now.id, now.born)) else { return false };
+    let noted = before.build_id.is_some() || before.digest.is_some();
+    noted && before.path == path && !is_untouched(&before.facts, now) && marks::differs(before) == Some(true)
+}
+
+/// Whether what is known of a file that was moved aside is enough already.
+fn is_convicted(file: &FileView) -> bool {
+    file.aside.as_ref().is_some_and(|aside| aside.clue.convicts_alone())
+}
+
 /// The path that a mapped file stood at before a transaction, if another file stands there now. One
 /// with several names may have lost one of them without being moved.
 fn moved_from(file: &FileView, before: &Snapshot) -> Option<Aside> {
@@ -49,7 +69,8 @@ fn moved_from(file: &FileView, before: &Snapshot) -> Option<Aside> {
         return None;
     }
     let current = Root::Own.look(&before.path, Links::Follow).found().copied()?;
-    let since = Root::Own.look(&before.path, Links::Keep).found()?.changed;
+    // A folder that was swapped brings files of any age: they stand there since the snapshot at the earliest.
+    let since = Root::Own.look(&before.path, Links::Keep).found()?.changed.max(before.taken.unwrap_or(0));
     let other = current.id != before.facts.id && current.kind == FileKind::Regular;
     other.then(|| Aside { path: before.path.clone(), current, since, clue: Clue::Recorded })
 }

@@ -3,6 +3,7 @@
 use super::files::Root;
 use crate::model::file::FileFacts;
 use crate::model::file::FileKind::Regular;
+use crate::model::replace::Role;
 use crate::model::verdict::Content;
 use md5::Digest as _;
 use object::elf;
@@ -51,6 +52,37 @@ fn same_bytes(old: &File, new: &File) -> Option<Content> {
         offset += want as u64;
     }
     Some(Content::Same)
+}
+
+/// Whether two files have the same bytes.
+pub fn compare_bytes(a: &File, b: &File) -> bool {
+    same_bytes(a, b) == Some(Content::Same)
+}
+
+/// What a file is for others, by its own word: an ELF file that names a dynamic loader is a program, another
+/// one a library; a text that names its interpreter is a program.
+pub fn role(file: &File) -> Role {
+    let (head, has_loader) = (
+        head_of_any(file),
+        match FileKind::parse(head(file).as_slice()) {
+            Ok(FileKind::Elf64) => Elf::<elf::FileHeader64<Endianness>>::open(file).is_some_and(|elf| elf.has_loader()),
+            Ok(FileKind::Elf32) => Elf::<elf::FileHeader32<Endianness>>::open(file).is_some_and(|elf| elf.has_loader()),
+            Ok(_) | Err(_) => false,
+        },
+    );
+    match (head.starts_with(b"\x7fELF"), head.starts_with(b"#!")) {
+        (true, false) if !has_loader => Role::Library,
+        (true, _) | (_, true) => Role::Program,
+        (false, false) => Role::Data,
+    }
+}
+
+/// The first bytes, also of a file that has only some.
+fn head_of_any(file: &File) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    let read = file.read_at(&mut bytes, 0).unwrap_or(0);
+    bytes.truncate(read);
+    bytes
 }
 
 /// The digest of a file as lower-case hexadecimal; `None` for an algorithm we do not know.
@@ -174,6 +206,10 @@ impl<'f, H: FileHeader<Endian = Endianness>> Elf<'f, H> {
             }
             None
         })
+    }
+
+    fn has_loader(&self) -> bool {
+        self.segments(elf::PT_INTERP).next().is_some()
     }
 
     fn soname(&self) -> Option<Vec<u8>> {

@@ -1,8 +1,10 @@
 //! Looking at files: `statx` in a chosen root, never opening what is not a regular file.
 
+use super::clock;
 use super::raw::{self, FileHandle};
 use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::mapping::device;
+use crate::model::pending::Snapshot;
 use anyhow::{Context, Result};
 use rustix::fs::{openat, openat2, statx, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::fs::{StatxAttributes, StatxFlags, StatxTimestamp, CWD};
@@ -67,6 +69,14 @@ impl Root {
         let file = self.open_path(path, links).ok()?;
         let facts = *look_at(file.as_fd()).found()?;
         Some((facts, raw::handle_of(file.as_fd())))
+    }
+
+    /// What stands at a path, with its handle, to be compared with what stands there later.
+    pub fn snapshot(&self, path: PathBuf) -> Option<Snapshot> {
+        let (facts, handle) = self.look_with_handle(&path, Links::Keep)?;
+        let handle =
+            handle.map(|handle| (handle.kind, handle.bytes.iter().map(|byte| format!("{byte:02x}")).collect()));
+        Some(Snapshot { handle, taken: Some(clock::now()), ..Snapshot::of(path, facts) })
     }
 
     /// A descriptor for the path that can be looked at, not read.

@@ -31,6 +31,11 @@ pub fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Our effective user and group ids.
+pub fn own_ids() -> (u32, u32) {
+    (uid(), rustix::process::getegid().as_raw())
+}
+
 /// Columns of the terminal on standard output; `None` where it is none.
 pub fn terminal_columns() -> Option<usize> {
     columns(std::io::stdout())

@@ -38,6 +38,17 @@ impl Inodes {
         }
     }
 
+    /// The inode of a snapshot as it is now, whatever its name; `None` where it is gone, or where its file
+    /// system gives no handles.
+    pub fn facts(&mut self, snapshot: &Snapshot) -> Option<FileFacts> {
+        let (kind, hex) = snapshot.handle.as_ref()?;
+        let handle = FileHandle { kind: *kind, bytes: from_hex(hex)? };
+        let before = &snapshot.facts;
+        let folder = self.folders.entry(before.id.dev).or_insert_with(|| folder_on(before, &snapshot.path));
+        let file = raw::open_by_handle(folder.as_ref().ok()?.as_fd(), &handle).ok()?;
+        look_at(file.as_fd()).found().copied()
+    }
+
     fn users(&mut self, snapshot: &Snapshot) -> Fate {
         let before = &snapshot.facts;
         if before.kind != FileKind::Regular {

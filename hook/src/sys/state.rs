@@ -4,7 +4,8 @@
 //! never sees half of one.
 
 use crate::model::history::PastRun;
-use crate::model::pending::{Memory, Pending};
+use crate::model::pending::{Memory, Pending, Side};
+use crate::model::replace::Journal;
 use crate::model::starts::{Starts, StartsOf};
 use anyhow::{bail, Context, Result};
 use rustix::fs::{flock, FlockOperation, Mode, OFlags};
@@ -40,6 +41,15 @@ impl Store {
     /// The folders below `root`.
     pub fn below(root: &Path) -> Store {
         Store { run: root.join("run/reexec"), lib: root.join("var/lib/reexec") }
+    }
+
+    /// The folders of a user who is not root: for what he puts in place himself.
+    pub fn of_user() -> Result<Store> {
+        let at_home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
+        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = state.or_else(at_home).context("neither XDG_STATE_HOME nor HOME says where state is kept")?;
+        let own = state.join("reexec");
+        Ok(Store { run: own.join("run"), lib: own })
     }
 
     fn pending_folder(&self) -> PathBuf {
@@ -183,21 +193,64 @@ impl Store {
         write_whole(&self.run.join("told.json"), &(boot_id, told))
     }
 
+    /// Writes down what waits for a run that is about to come, without waking our own unit.
+    pub fn add_held(&self, pending: &Pending) -> Result<PathBuf> {
+        let folder = self.held_folder();
+        make_folder(&folder)?;
+        let side = if pending.side == Side::Pre { "pre" } else { "post" };
+        let path = folder.join(format!("{:020}-{}-{side}.json", pending.time, std::process::id()));
+        write_whole(&path, pending)?;
+        Ok(path)
+    }
+
+    /// Hands what was held over to our own unit, which waits until package managers are done.
+    pub fn wake(&self, paths: &[PathBuf]) -> Result<()> {
+        make_folder(&self.pending_folder())?;
+        for path in paths {
+            let Some(name) = path.file_name() else { continue };
+            fs::rename(path, self.pending_folder().join(name))
+                .with_context(|| format!("hand over {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn replacing_file(&self) -> PathBuf {
+        self.lib.join("replacing.json")
+    }
+
+    /// Writes down what a replacement is about to do. It is on disk, with its name, when this returns.
+    pub fn keep_replacing(&self, journal: &Journal) -> Result<()> {
+        make_folder(&self.lib)?;
+        write_whole(&self.replacing_file(), journal)?;
+        self.sync_lib()
+    }
+
+    /// The replacement that was under way; `None` where none was.
+    pub fn replacing(&self) -> Result<Option<Journal>> {
+        match self.replacing_file().try_exists() {
+            Ok(false) => Ok(None),
+            _ => read(&self.replacing_file()).map(Some),
+        }
+    }
+
+    /// It has ended.
+    pub fn end_replacing(&self) -> Result<()> {
+        self.clear(&[self.replacing_file()])?;
+        self.sync_lib()
+    }
+
+    fn sync_lib(&self) -> Result<()> {
+        File::open(&self.lib).and_then(|folder| folder.sync_all()).with_context(|| self.lib.display().to_string())
+    }
+
+    /// Waits until no other replacement is under way.
+    pub fn lock_replacing(&self, deadline: Duration) -> Result<RunLock> {
+        take_lock(&self.lib, "replacing.lock", deadline)
+    }
+
     /// Waits for the run lock.
     pub fn lock(&self, deadline: Duration) -> Result<RunLock> {
-        make_folder(&self.run)?;
-        let path = self.run.join("lock");
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
-            .with_context(|| format!("open {}", path.display()))?;
-        let end = Instant::now() + deadline;
-        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            if Instant::now() > end {
-                bail!("another run holds {} for {} s", path.display(), deadline.as_secs());
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(RunLock(file.into()))
+        take_lock(&self.run, "lock", deadline)
     }
 
     /// Writes down what is about to be done, before it is done.
@@ -293,6 +346,22 @@ impl Store {
     }
 }
 
+fn take_lock(folder: &Path, name: &str, deadline: Duration) -> Result<RunLock> {
+    make_folder(folder)?;
+    let path = folder.join(name);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file =
+        rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).with_context(|| format!("open {}", path.display()))?;
+    let end = Instant::now() + deadline;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() > end {
+            bail!("another run holds {} for {} s", path.display(), deadline.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(RunLock(file.into()))
+}
+
 fn make_folder(folder: &Path) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -310,7 +379,12 @@ fn write_whole<T: Serialize>(path: &Path, value: &T) -> Result<()> {
         fs::rename(&beside, path)?;
         Ok(())
     };
-    write().with_context(|| format!("write {}", path.display()))
+    let written = write().with_context(|| format!("write {}", path.display()));
+    if written.is_err() {
+        // Half of it is of no use, and a full disk has no room for it.
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }
 
 /// Writes what may be lost in a crash, under a name that no other process writes to meanwhile.

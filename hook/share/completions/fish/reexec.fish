@@ -34,6 +34,8 @@ complete -c reexec -n "__fish_reexec_needs_command" -f -a "apply" -d 'Do what th
 complete -c reexec -n "__fish_reexec_needs_command" -f -a "hook" -d 'Called by a package manager\'s trigger'
 complete -c reexec -n "__fish_reexec_needs_command" -f -a "policy" -d 'Check or show the policy'
 complete -c reexec -n "__fish_reexec_needs_command" -f -a "history" -d 'Past runs: what was stale, what was done, what was proven'
+complete -c reexec -n "__fish_reexec_needs_command" -f -a "replace" -d 'Put files in place so that each is whole at every instant; then judge, act and prove'
+complete -c reexec -n "__fish_reexec_needs_command" -f -a "run" -d 'Run a command that installs something; then say what it replaced and how, act and prove'
 complete -c reexec -n "__fish_reexec_needs_command" -f -a "doctor" -d 'Is everything wired, and does it work?'
 complete -c reexec -n "__fish_reexec_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c reexec -n "__fish_reexec_using_subcommand report" -l parts -d 'Of needrestart\'s forms only these parts (for its stand-in)' -r -f -a "kernel\t'The running kernel'
@@ -230,6 +232,73 @@ complete -c reexec -n "__fish_reexec_using_subcommand history" -s q -l quiet -d 
 complete -c reexec -n "__fish_reexec_using_subcommand history" -s v -l verbose -d 'Say on what evidence'
 complete -c reexec -n "__fish_reexec_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reexec -n "__fish_reexec_using_subcommand history" -s V -l version -d 'Print version'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l manifest -d 'Files and their places: lines of NEW, a tab, and TARGET' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l attributes -d 'Whose owner, permissions and extended attributes the file gets' -r -f -a "old\t'Those of the file that stands there; of the new one where none does'
+new\t'Those of the new file'"
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l mode -d 'Permissions, octal' -r
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l owner -d 'Owner, and group behind a colon; names or numbers' -r
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l sha256 -d 'The new file must have the digest that this list (of sha256sum) names for it' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l signature -d 'A minisign signature of NEW, or of the list of digests, that must be good' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l key -d 'The public key of whoever may sign' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l format -d 'Form of the answer' -r -f -a "text\t'For people'
+json\t'For machines: one object, described by `reexec report --schema`'
+needrestart\t'The batch lines of `needrestart -b`'
+nagios\t'What `needrestart -p` prints, with a Nagios plugin\'s exit code'
+openmetrics\t'For Prometheus'
+dnf\t'What `dnf needs-restarting` prints: one line a process; exit code 1 if there is one'
+dnf-services\t'The same with `--services`: one line a service'
+dnf-reboothint\t'The same with `--reboothint`: exit code 1 if a reboot is needed'"
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l claims -d 'Paths that were replaced, one a line; `-` for standard input' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l policy -d 'Use this policy file in the place of those in /etc/reexec' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l proc -d 'Where /proc is mounted' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l root -d 'Folder that holds the system: its policy, package database and claims' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l plugins -d 'Where the plugins are' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
+text\t'The text of `maps`'
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l threads -d 'How many threads look' -r
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l set -d 'Everything below the folder NEW takes its place below the folder TARGET'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l folder -d 'Exchange the folder TARGET and the folder NEW; a link TARGET is made to lead to NEW'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l recover -d 'Finish or take back what a killed call left, and do nothing else'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l follow -d 'Replace the file that a symbolic link TARGET leads to'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l undo-if-unproven -d 'Put the old file back where a unit does not come up and stay up with the new one'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l later -d 'Put in place only; the next `reexec apply` judges and acts'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -l all -d 'Also fresh processes and data files'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -s q -l quiet -d 'Say nothing: the exit code is the answer'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -s v -l verbose -d 'Say on what evidence'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reexec -n "__fish_reexec_using_subcommand replace" -s V -l version -d 'Print version'
+complete -c reexec -n "__fish_reexec_using_subcommand run" -s o -l output -d 'Where what is said is written to, since the command has standard output' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l format -d 'Form of the answer' -r -f -a "text\t'For people'
+json\t'For machines: one object, described by `reexec report --schema`'
+needrestart\t'The batch lines of `needrestart -b`'
+nagios\t'What `needrestart -p` prints, with a Nagios plugin\'s exit code'
+openmetrics\t'For Prometheus'
+dnf\t'What `dnf needs-restarting` prints: one line a process; exit code 1 if there is one'
+dnf-services\t'The same with `--services`: one line a service'
+dnf-reboothint\t'The same with `--reboothint`: exit code 1 if a reboot is needed'"
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l claims -d 'Paths that were replaced, one a line; `-` for standard input' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l policy -d 'Use this policy file in the place of those in /etc/reexec' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l proc -d 'Where /proc is mounted' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l root -d 'Folder that holds the system: its policy, package database and claims' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l plugins -d 'Where the plugins are' -r -F
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l mappings -d 'Where mappings are read from' -r -f -a "auto\t'The fastest that knows all that is asked for'
+text\t'The text of `maps`'
+query\t'`PROCMAP_QUERY`'"
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l threads -d 'How many threads look' -r
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l dry-run -d 'Act on nothing that it replaced; say what would be done'
+complete -c reexec -n "__fish_reexec_using_subcommand run" -l all -d 'Also fresh processes and data files'
+complete -c reexec -n "__fish_reexec_using_subcommand run" -s q -l quiet -d 'Say nothing: the exit code is the answer'
+complete -c reexec -n "__fish_reexec_using_subcommand run" -s v -l verbose -d 'Say on what evidence'
+complete -c reexec -n "__fish_reexec_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c reexec -n "__fish_reexec_using_subcommand run" -s V -l version -d 'Print version'
 complete -c reexec -n "__fish_reexec_using_subcommand doctor" -l format -d 'Form of the answer' -r -f -a "text\t'For people'
 json\t'For machines: one object, described by `reexec report --schema`'
 needrestart\t'The batch lines of `needrestart -b`'
@@ -255,15 +324,17 @@ complete -c reexec -n "__fish_reexec_using_subcommand doctor" -s q -l quiet -d '
 complete -c reexec -n "__fish_reexec_using_subcommand doctor" -s v -l verbose -d 'Say on what evidence'
 complete -c reexec -n "__fish_reexec_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c reexec -n "__fish_reexec_using_subcommand doctor" -s V -l version -d 'Print version'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "report" -d 'Who runs old files now (read-only)'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "plan" -d 'What apply would do, and by which rule'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "explain" -d 'The evidence, the verdict and the rule for a pid, a unit or a path'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "apply" -d 'Do what the policy says, and prove it'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "hook" -d 'Called by a package manager\'s trigger'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "policy" -d 'Check or show the policy'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "history" -d 'Past runs: what was stale, what was done, what was proven'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "doctor" -d 'Is everything wired, and does it work?'
-complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "report" -d 'Who runs old files now (read-only)'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "plan" -d 'What apply would do, and by which rule'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "explain" -d 'The evidence, the verdict and the rule for a pid, a unit or a path'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "apply" -d 'Do what the policy says, and prove it'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "hook" -d 'Called by a package manager\'s trigger'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "policy" -d 'Check or show the policy'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "history" -d 'Past runs: what was stale, what was done, what was proven'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "replace" -d 'Put files in place so that each is whole at every instant; then judge, act and prove'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "run" -d 'Run a command that installs something; then say what it replaced and how, act and prove'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "doctor" -d 'Is everything wired, and does it work?'
+complete -c reexec -n "__fish_reexec_using_subcommand help; and not __fish_seen_subcommand_from report plan explain apply hook policy history replace run doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c reexec -n "__fish_reexec_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "check" -d 'Find faults in the system\'s policy, or in these files'
 complete -c reexec -n "__fish_reexec_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "show" -d 'Print the merged policy'
 complete -c reexec -n "__fish_reexec_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "schema" -d 'Print a JSON Schema of policy files, for editors'

@@ -353,6 +353,9 @@ fn live(usage: &Use, file: &FileView, facts: &FileFacts, candidate: &Candidate) 
             false => Effect::None,
         };
     }
+    if file.rewritten.is_some_and(|written| written > started) {
+        return written("the same inode has other bytes than when they were taken note of".to_owned());
+    }
     // A file that is younger than the process was mapped when it was there: its first writing is
     // its birth, not an overwriting.
     let born_since = facts.born.is_some_and(|born| born > started);

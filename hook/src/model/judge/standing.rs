@@ -164,6 +164,9 @@ pub struct FileView {
     pub upper_build_id: Option<Vec<u8>>,
     /// How an earlier transaction since boot replaced just this inode, from our own record.
     pub recorded: Option<Method>,
+    /// Until when, at the latest, a live file was written to since somebody took note of its bytes; `None`
+    /// where they are what they were, or nobody did.
+    pub rewritten: Option<Stamp>,
     /// When the first of the processes that map it started.
     pub first_user: Option<Stamp>,
 }
@@ -183,6 +186,7 @@ impl FileView {
             as_packaged: None,
             upper_build_id: None,
             recorded: None,
+            rewritten: None,
             first_user: None,
         }
     }
