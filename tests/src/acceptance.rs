@@ -1,7 +1,7 @@
 //! What an upgrade has to become with every package manager: the same scenarios for all of them.
 
 use crate::machine::{Machine, Unit, APPLY, POLICY};
-use crate::probes::{Probes, RESTART_PROBES};
+use crate::probes::{Manager, Probes, RESTART_PROBES};
 use crate::run::wait_until;
 use anyhow::{ensure, Context, Result};
 use std::fs;
@@ -92,8 +92,8 @@ pub fn overwritten(probes: &Probes) -> Result<()> {
 pub fn burst(probes: &Probes) -> Result<()> {
     let (machine, manager) = (&probes.machine, probes.manager);
     probes.start(&["probed"], RESTART_PROBES)?;
-    // Long enough for a busy machine to come from one transaction to the next.
-    probes.set("800ms", "4s")?;
+    // Long enough for a busy machine to come from one transaction to the next; dnf reads its repositories there.
+    probes.set("800ms", if manager == Manager::Dnf { "12s" } else { "4s" })?;
     let (starts, applies) = (machine.starts("probed.service")?, machine.applies()?);
     let commands = (0..3).map(|_| probes.build().and_then(|version| probes.command(version)));
     let commands: Vec<String> = commands.map(|command| command.map(|words| words.join(" "))).collect::<Result<_>>()?;
@@ -113,6 +113,7 @@ pub fn burst(probes: &Probes) -> Result<()> {
     );
     assert_eq!(machine.report()?.owners(), [""; 0]);
 
+    machine.policy(RESTART_PROBES)?;
     let (starts, runs, applies) = (machine.starts("probed.service")?, machine.runs()?, machine.applies()?);
     probes.again()?;
     machine.applied()?;

@@ -22,7 +22,7 @@ const REPORTED: [&str; 4] = ["ssh.service", "rsyslog.service", "cron.service", "
 /// What a transaction may take longer with the hook than without, as a factor: a hook is a fork, a look at
 /// the files and a line on disk, whatever the transaction does. Wide: these machines do other things too.
 const FACTOR: f64 = 4.0;
-/// The same in time, for transactions that take next to none.
+/// In time: what is less is nothing, also for a transaction that takes next to none.
 const DELAY: Duration = Duration::from_millis(900);
 const UNPACK: Duration = Duration::from_secs(30);
 
@@ -122,7 +122,7 @@ pub fn again(machine: &Machine, without_hook: &str, mut install: impl FnMut() ->
     let factor = with.as_secs_f64() / without.as_secs_f64();
     let words = format!("{with:?} with the hook, {without:?} without: {factor:.2} times");
     figure(&words);
-    ensure!(factor < FACTOR && with.saturating_sub(without) < DELAY, "{words}");
+    ensure!(factor < FACTOR || with.saturating_sub(without) < DELAY, "{words}");
     Ok(())
 }
 

@@ -108,6 +108,15 @@ fn what_is_promised_of_an_upgrade_holds_with_dnf() -> Result<()> {
     holds(Manager::Dnf, "dnf-accepted")
 }
 
+#[test]
+fn a_transaction_of_dnf_that_fails_or_is_killed_half_way_leaves_nothing_unseen() -> Result<()> {
+    needs_bed!(BASE);
+    let probes = Probes::boot(Manager::Dnf, "dnf-broken", RESTART_PROBES)?;
+    probes.start(&["probed"], RESTART_PROBES)?;
+    one_fails(&probes)?;
+    killed_half_way(&probes)
+}
+
 /// The library in this version with what changes in the course of its life: configuration that the
 /// admin changes, a ghost, a file that stays the same, and one that is a link in every second version.
 fn changing(version: u32) -> Result<Package> {
@@ -202,26 +211,38 @@ maps = [mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) for file in files]
 time.sleep(900)
 ";
 
-#[test]
-fn a_transaction_that_fails_or_is_killed_half_way_leaves_nothing_unseen() -> Result<()> {
-    needs_bed!(BASE);
-    let machine = with_probes("rpm-broken", RESTART_PROBES, &["probed"])?;
-    let bed = &machine.bed;
-    // One package fails before its files come, the other one is replaced all the same.
-    library(2)?.section("%post", "exit 1").build(machine.dist())?;
-    Package::new("fails", "1-1").file("/usr/lib/fails", b"").section("%pre", "exit 1").build(machine.dist())?;
+/// One package fails before its files come, the other one is replaced all the same.
+fn one_fails(probes: &Probes) -> Result<()> {
+    let (machine, dist) = (&probes.machine, probes.machine.dist());
+    let old = probes.manager.version(probes.newest());
+    let version = probes.built(|version| library(version)?.section("%post", "exit 1").build(dist).map(drop))?;
+    Package::new("fails", "1-1").file("/usr/lib/fails", b"").section("%pre", "exit 1").build(dist)?;
     let starts = machine.starts("probed.service")?;
-    let said = rpm(bed, &["-U", "/srv/dist/libprobe1-2-1.x86_64.rpm", "/srv/dist/fails-1-1.x86_64.rpm"])?;
-    ensure!(said.code() != Some(0) && said.errors().contains("scriptlet failed"), "{said:?}");
-    let last = probed_is_proven(&machine, starts)?;
-    assert_eq!(versions(&last, "libprobe1")?, (Some("1-1".into()), Some("2-1".into())));
+    let new = probes.manager.version(version);
+    let said = match probes.manager {
+        Manager::Dnf => dnf(&machine.bed, &["install", &format!("libprobe1-{new}"), "fails"])?,
+        _ => rpm(&machine.bed, &["-U", &probes.file(version), "/srv/dist/fails-1-1.x86_64.rpm"])?,
+    };
+    let words = format!("{}{}", said.text(), said.errors());
+    ensure!(said.code() != Some(0), "{words}");
+    let installed = machine.bed.shell("rpm -q libprobe1 fails 2>/dev/null || true")?;
+    assert_eq!(installed, format!("libprobe1-{new}.x86_64\npackage fails is not installed"), "{words}");
+    let last = probed_is_proven(machine, starts)?;
+    assert_eq!(versions(&last, "libprobe1")?, (Some(old), Some(new)));
     assert_eq!(machine.report()?.owners(), [""; 0]);
+    Ok(())
+}
 
-    // Killed when the new files are in place and the old package is still there.
-    library(3)?.section("%post", SLOW).build(machine.dist())?;
+/// Killed when the new files are in place and the old package is still there; and the next transaction.
+fn killed_half_way(probes: &Probes) -> Result<()> {
+    let (machine, bed, dist) = (&probes.machine, &probes.machine.bed, probes.machine.dist());
+    let old = probes.manager.version(probes.newest());
+    let version = probes.built(|version| library(version)?.section("%post", SLOW).build(dist).map(drop))?;
+    let new = probes.manager.version(version);
     let starts = machine.starts("probed.service")?;
-    bed.shell("touch /run/slow")?;
-    let _rpm = machine.start(&["rpm", "-U", "/srv/dist/libprobe1-3-1.x86_64.rpm"])?;
+    bed.shell("rm -f /run/reached; touch /run/slow")?;
+    let command = probes.command(version)?;
+    let _manager = machine.start(&command.iter().map(String::as_str).collect::<Vec<_>>())?;
     wait_until("the new files are in place", SOON, || Ok(machine.outside("/run/reached").exists().then_some(())))?;
     ensure!(!machine.waiting().is_empty(), "nothing was written down before");
     let doctor = machine.reexec(&["doctor"])?.text();
@@ -229,28 +250,38 @@ fn a_transaction_that_fails_or_is_killed_half_way_leaves_nothing_unseen() -> Res
     assert_eq!(machine.starts("probed.service")?, starts, "it was restarted within the transaction");
     let now = machine.reexec(&["apply"])?;
     ensure!(now.code() == Some(2) && now.errors().contains("packages are being changed"), "{now:?}");
-    bed.shell("kill -9 $(pidof rpm); rm /run/slow")?;
-    let last = probed_is_proven(&machine, starts)?;
+    bed.shell("kill -9 $(pidof -x rpm dnf dnf5); rm /run/slow")?;
+    let last = probed_is_proven(machine, starts)?;
     assert_eq!(cause(&last, "probed.service")?, (LIBRARY.into(), "libprobe1".into(), "renamed".into()));
-    assert_eq!(bed.shell("rpm -q libprobe1 2>/dev/null")?, "libprobe1-2-1.x86_64\nlibprobe1-3-1.x86_64");
+    let both = bed.shell("rpm -q libprobe1 2>/dev/null")?;
+    assert_eq!(both, format!("libprobe1-{old}.x86_64\nlibprobe1-{new}.x86_64"));
     let doctor = machine.reexec(&["doctor"])?.text();
-    let half = ["left half-way:", "libprobe1.x86_64: 2-1 and 3-1 are both in the database"];
+    let half = ["left half-way:", &format!("libprobe1.x86_64: {old} and {new} are both in the database")];
     ensure!(half.iter().all(|part| doctor.contains(part)), "{doctor}");
 
     // The next transaction finds both versions, and says what it does.
-    library(4)?.build(machine.dist())?;
     let starts = machine.starts("probed.service")?;
-    rpm(bed, &["-U", "/srv/dist/libprobe1-4-1.x86_64.rpm"])?.success()?;
-    let last = probed_is_proven(&machine, starts)?;
-    assert_eq!(versions(&last, "libprobe1")?.1.as_deref(), Some("4-1"));
+    let said = probes.upgrade()?;
+    let last = probed_is_proven(machine, starts).with_context(|| said)?;
+    assert_eq!(versions(&last, "libprobe1")?.1, Some(probes.manager.version(probes.newest())));
     assert_eq!(machine.report()?.exit_code(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_transaction_that_fails_or_is_killed_half_way_leaves_nothing_unseen() -> Result<()> {
+    needs_bed!(BASE);
+    let probes = Probes::boot(Manager::Rpm, "rpm-broken", RESTART_PROBES)?;
+    probes.start(&["probed"], RESTART_PROBES)?;
+    one_fails(&probes)?;
+    killed_half_way(&probes)?;
 
     // The hook itself is killed, before and behind the transaction.
-    library(5)?.build(machine.dist())?;
+    let (machine, bed) = (&probes.machine, &probes.machine.bed);
     bed.shell("mv /usr/bin/reexec /usr/bin/reexec.real")?;
     bed.write_program("/usr/bin/reexec", KILLED.as_bytes())?;
     let starts = machine.starts("probed.service")?;
-    let said = rpm(bed, &["-U", "/srv/dist/libprobe1-5-1.x86_64.rpm"])?.success()?;
+    let said = probes.upgrade()?;
     ensure!(bed.shell("cat /run/killed")?.lines().count() >= 2, "{said:?}");
     bed.shell("mv /usr/bin/reexec.real /usr/bin/reexec")?;
     let apply = machine.reexec(&["apply"])?;
@@ -292,6 +323,10 @@ fn without_file_triggers_dnfs_action_speaks_and_its_own_upgrade_and_removal_dist
     for line in ["rpm file triggers", "dnf 4 action", "dnf 5 action", "zypp plugin", "plugin rpm"] {
         ensure!(doctor.text().lines().any(|row| row.starts_with("ok") && row.contains(line)), "{}", doctor.text());
     }
+
+    // systemd's own triggers (900900 and above) come before ours.
+    let priorities = bed.shell("rpm -q --qf '[%{TRANSFILETRIGGERPRIORITIES}\n]' reexec")?;
+    assert_eq!(priorities, "1000\n1000\n1000");
 
     let starts = machine.starts("probed.service")?;
     let both = ["-U", "/srv/dist/reexec-0.1.0-2.x86_64.rpm", "/srv/dist/libprobe1-4-1.x86_64.rpm"];
