@@ -53,6 +53,12 @@ pub fn begin(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// How often the unit that acts has come to its end. While pacman has taken a library away that systemd's
+/// own executor maps (from 254 on), systemd cannot start anything, and tries again: that is no apply.
+fn finished(machine: &Machine) -> Result<usize> {
+    Ok(machine.journal()?.lines().filter(|line| line.starts_with("Finished ")).count())
+}
+
 /// How a file was replaced, and whether that word of a cause is the right one.
 type Method<'a> = &'a dyn Fn(&serde_json::Value) -> bool;
 
@@ -66,7 +72,7 @@ pub fn upgraded(
 ) -> Result<Vec<String>> {
     let before = ALLOWED.map(|unit| machine.unit(unit));
     let starts = ALLOWED.map(|unit| machine.starts(unit));
-    let (applies, ssh) = (machine.applies()?, machine.unit("ssh.service")?);
+    let (applies, ssh) = (finished(machine)?, machine.unit("ssh.service")?);
     let said = upgrade()?.success()?;
     let words = format!("{}{}", said.text(), said.errors());
     ensure!(words.contains("3 packages with"), "{words}");
@@ -81,7 +87,7 @@ pub fn upgraded(
     }
     assert_eq!(last.owner("init")?["proof"], "fresh");
     assert_eq!(machine.unit("ssh.service")?, ssh, "it was to be reported only");
-    assert_eq!(machine.applies()?, applies + 1, "more than one apply\n{}", machine.journal()?);
+    assert_eq!(finished(machine)?, applies + 1, "more than one apply\n{}", machine.journal()?);
     let mut report = machine.report()?;
     report.forget("loose");
     assert_eq!(report.exit_code(), 1);
