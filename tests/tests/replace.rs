@@ -8,7 +8,6 @@ use reexec_tests::machine::figure;
 use reexec_tests::place::Scratch;
 use reexec_tests::run::{run, Output};
 use reexec_tests::skip;
-use reexec_tests::states::tool;
 use reexec_tests::victim::{compile, library, Victim};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,6 +16,7 @@ use std::io::Read;
 use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -44,6 +44,16 @@ macro_rules! alone {
         ensure!(said.status.success(), "{}\n{}", said.text(), said.errors());
         Ok(())
     }};
+}
+
+/// The program, built once.
+fn tool() -> Result<&'static Path> {
+    static TOOL: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(tool) = TOOL.get() {
+        return Ok(tool);
+    }
+    let built = reexec_tests::states::tool()?;
+    Ok(TOOL.get_or_init(|| built))
 }
 
 fn reexec(arguments: &[&str]) -> Result<Output> {
@@ -107,7 +117,7 @@ fn rights() -> Result<()> {
     let said = run(
         Command::new("strace")
             .args(["-f", "-e", "trace=openat,fchmod,fchown,fsetxattr,fsync,linkat,renameat2", "-o"])
-            .args([&traced, &tool()?])
+            .args([&traced, tool()?])
             .args(["replace", "--later"])
             .args([&new, &target]),
         b"",
@@ -661,5 +671,106 @@ fn folders() -> Result<()> {
     assert_eq!(names(scratch.path())?, ["app", "app.next", "current", "v1", "v2"]);
     let said = reexec(&["--folder", &path("v1"), "/run/other"])?;
     refused(&said, "another file system")?;
+    Ok(())
+}
+
+#[test]
+fn what_a_command_replaced_is_told_with_how_and_without_a_list() -> Result<()> {
+    alone!("what_a_command_replaced_is_told_with_how_and_without_a_list", bracketed())
+}
+
+fn bracketed() -> Result<()> {
+    let scratch = Scratch::below(Path::new("/var/tmp"), "bracketed")?;
+    let path = |name: &str| scratch.join(name).to_string_lossy().into_owned();
+    fs::create_dir(path("new"))?;
+    fs::create_dir(path("app"))?;
+    fs::create_dir(path("app.next"))?;
+    fs::copy(library(2)?, path("new/lib.so"))?;
+    fs::copy(library(2)?, path("app.next/lib.so"))?;
+    // As a build with SOURCE_DATE_EPOCH leaves it: its time says nothing.
+    run(Command::new("touch").args(["-d", "2020-01-01", &path("new/lib.so"), &path("app.next/lib.so")]), b"", SOON)?
+        .success()?;
+    run(Command::new("tar").args(["-cf", &path("new.tar"), "-C", &path("new"), "lib.so"]), b"", SOON)?.success()?;
+    let program = reexec_tests::victim::program()?;
+    let target = path("app/lib.so");
+    for (script, how, method, code) in [
+        ("cp new/lib.so app/lib.so", "overwritten", "overwritten", 3),
+        ("cp -p new/lib.so app/lib.so", "overwritten", "overwritten", 3),
+        ("install new/lib.so app/lib.so", "recreated", "recreated", 0),
+        ("rsync -c new/lib.so app/lib.so", "renamed", "renamed", 0),
+        ("rsync -c --inplace new/lib.so app/lib.so", "overwritten", "overwritten", 3),
+        ("rsync -ct --inplace new/lib.so app/lib.so", "overwritten", "overwritten", 3),
+        ("rsync -c --delay-updates new/lib.so app/lib.so", "renamed", "renamed", 0),
+        ("tar -xf new.tar -C app", "recreated", "recreated", 0),
+        ("mv app/lib.so app/lib.so.old; cp new/lib.so app/lib.so", "moved-aside", "unknown", 0),
+        ("mv app app.old; mv app.next app; mv app.old app.next", "folder-swapped", "unknown", 0),
+        ("rm app/lib.so", "removed", "removed", 0),
+        ("chmod 700 app/lib.so; touch app/lib.so; ln app/lib.so app/second", "", "", 0),
+    ] {
+        if script.starts_with("rsync") && !Path::new("/usr/bin/rsync").exists() {
+            skip!("needs rsync (make deps)");
+        }
+        fs::remove_dir_all(path("app"))?;
+        fs::create_dir(path("app"))?;
+        fs::copy(library(1)?, &target)?;
+        let victim = Victim::hold(&program, &["map-code", &target])?;
+        // Times of files are those of a clock that ticks slowly.
+        std::thread::sleep(Duration::from_millis(50));
+        let mut command = Command::new(tool()?);
+        command.args(["run", "--format", "json", "--output", &path("said"), "--", "sh", "-euc", script]);
+        let said = run(command.current_dir(scratch.path()), b"", SOON)?;
+        let report: Value = serde_json::from_slice(&fs::read(path("said"))?)?;
+        let place = || format!("{script}: {said:?}\n{report:#}");
+        ensure!(said.code() == Some(code), "{}", place());
+        let changes = report["command"]["changes"].as_array().context("changes")?;
+        let of_target: Vec<&str> =
+            changes.iter().filter(|row| row["path"] == target.as_str()).filter_map(|row| row["how"].as_str()).collect();
+        if how.is_empty() {
+            ensure!(changes.is_empty() && report["processes"].is_null(), "{}", place());
+            continue;
+        }
+        // Unlinked and created within one tick of the clock of files: then nothing tells.
+        let is = |said: &str, expected: &str| said == expected || (expected == "recreated" && said == "unknown");
+        ensure!(of_target.len() == 1 && is(of_target[0], how), "{}", place());
+        let rows = report["processes"].as_array().context("processes")?;
+        let row = rows.iter().find(|row| row["pid"] == victim.pid()).with_context(place)?;
+        let expected = if code == 3 { "tainted" } else { "stale" };
+        let said = row["causes"][0]["method"].as_str().unwrap_or_default();
+        ensure!(row["verdict"] == expected && is(said, method), "{}", place());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_bracketed_command_has_its_own_input_signals_and_exit_status() -> Result<()> {
+    alone!("a_bracketed_command_has_its_own_input_signals_and_exit_status", own_status())
+}
+
+fn own_status() -> Result<()> {
+    let bracket = |script: &str| {
+        let mut command = Command::new(tool()?);
+        command.args(["run", "--", "sh", "-c", script]);
+        anyhow::Ok(command)
+    };
+    let said = run(&mut bracket("cat; exit 7")?, b"input", SOON)?;
+    assert_eq!((said.code(), said.text().as_str()), (Some(7), "input"));
+    ensure!(said.errors().contains("the command ended with 7"), "{said:?}");
+    let said = run(&mut bracket("kill -SEGV $$")?, b"", SOON)?;
+    assert_eq!(said.code(), Some(128 + 11));
+    assert_eq!(run(&mut bracket("exit 0")?, b"", SOON)?.code(), Some(0));
+    // What is sent to us is passed on, and no signal of the command's is held back.
+    let mut child = bracket("trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done")?
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut line = [0; 6];
+    child.stdout.as_mut().context("its output")?.read_exact(&mut line)?;
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)?;
+    let started = Instant::now();
+    assert_eq!(child.wait()?.code(), Some(9));
+    ensure!(started.elapsed() < SOON, "it did not hear of the signal");
+    let said = run(Command::new(tool()?).args(["run", "--", "/nonexistent/command"]), b"", SOON)?;
+    refused(&said, "cannot be run")?;
     Ok(())
 }
