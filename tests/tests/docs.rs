@@ -15,7 +15,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(60);
 
 /// Commands that are run, or whose output is made, by something else than this test.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("make demo", "tests/demo checks what it shows; its output stands in the README"),
     ("make test", "this is it"),
     ("make deb", "every bed installs what it builds (tests/src/machine.rs)"),
@@ -26,6 +26,8 @@ const ELSEWHERE: [(&str, &str); 13] = [
     ("pacman -U ./dist/", "every bed with pacman does (tests/src/pacman.rs)"),
     ("make build install", "tests/tests/package.rs installs so, into a folder of its own"),
     ("apt-get install ./dist/", "every bed does (tests/src/machine.rs)"),
+    ("reexec replace --sha256 SHA256SUMS --signature", "tests/tests/replace.rs: it needs a key"),
+    ("reexec run -- make install", "tests/tests/replace.rs: the bed has no make"),
     ("ansible-playbook ", "tests/tests/fleet.rs plays it"),
     ("cargo run -p reexec-client", "tests/tests of the client run that example"),
     ("cc -o echo echo.c ", "the tests of the C library build a program so"),

@@ -691,6 +691,7 @@ fn bracketed() -> Result<()> {
     run(Command::new("touch").args(["-d", "2020-01-01", &path("new/lib.so"), &path("app.next/lib.so")]), b"", SOON)?
         .success()?;
     run(Command::new("tar").args(["-cf", &path("new.tar"), "-C", &path("new"), "lib.so"]), b"", SOON)?.success()?;
+    fs::write(path("Makefile"), "install:\n\tinstall -m755 new/lib.so app/lib.so\n")?;
     let program = reexec_tests::victim::program()?;
     let target = path("app/lib.so");
     for (script, how, method, code) in [
@@ -702,6 +703,7 @@ fn bracketed() -> Result<()> {
         ("rsync -ct --inplace new/lib.so app/lib.so", "overwritten", "overwritten", 3),
         ("rsync -c --delay-updates new/lib.so app/lib.so", "renamed", "renamed", 0),
         ("tar -xf new.tar -C app", "recreated", "recreated", 0),
+        ("make -s install", "recreated", "recreated", 0),
         ("mv app/lib.so app/lib.so.old; cp new/lib.so app/lib.so", "moved-aside", "unknown", 0),
         ("mv app app.old; mv app.next app; mv app.old app.next", "folder-swapped", "unknown", 0),
         ("rm app/lib.so", "removed", "removed", 0),
