@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-/* What read, expand and owners return. */
+/* What read, expand, owners and dependencies return. */
 #define REEXEC_OK 0
 #define REEXEC_FAILED (-1)  /* could not look; said why through sink->message */
 #define REEXEC_PANICKED (-2)
@@ -72,6 +72,9 @@ struct reexec_sink {
                   struct reexec_bytes digest);
     /* A line for the admin, UTF-8. */
     void (*message)(void *context, struct reexec_bytes text);
+    /* The package at index of the question depends on this one, by itself or through others. A host
+       whose size ends before this one does not know it. */
+    void (*dependency)(void *context, size_t index, struct reexec_bytes package);
 };
 
 /* What a plugin hands to the host. Append-only. */
@@ -89,6 +92,10 @@ struct reexec_plugin_v1 {
                       const struct reexec_sink *sink);
     /* Whether packages are being changed now. */
     int32_t (*busy)(struct reexec_bytes root, const struct reexec_sink *sink);
+    /* Says through sink->dependency on which installed packages each of the packages depends, by
+       itself or through others; recommendations do not count. */
+    int32_t (*dependencies)(struct reexec_bytes root, const struct reexec_bytes *packages,
+                            size_t count, const struct reexec_sink *sink);
 };
 
 /* The one function that a plugin exports. */

@@ -21,4 +21,5 @@ pub mod source;
 pub mod states;
 pub mod suite;
 pub mod tools;
+pub mod truth;
 pub mod victim;

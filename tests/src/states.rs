@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{chown, PermissionsExt};
+use std::os::unix::fs::{chown, symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -168,6 +168,26 @@ impl States {
         let mut command = rights.command(&self.shop.join("reexec"));
         command.args(arguments).arg("--claims").arg(self.claims()?);
         run(&mut command, b"", SOON)
+    }
+
+    /// The exit code of a report on just the processes of one state, with what is claimed in it.
+    pub fn alone(&self, name: &str, rights: Rights, mappings: &str) -> Result<i32> {
+        let (folder, victim) = &self.held[name];
+        // `/proc` as if there were no others.
+        let proc = self.top.join("proc").join(name);
+        if !proc.exists() {
+            fs::create_dir_all(&proc)?;
+            symlink("/proc/self", proc.join("self"))?;
+            for pid in std::iter::once(victim.pid()).chain(victim.children().iter().copied()) {
+                symlink(format!("/proc/{pid}"), proc.join(pid.to_string()))?;
+            }
+            let claims = fs::read(folder.join("claims")).unwrap_or_default();
+            fs::write(proc.join("claims"), claims)?;
+        }
+        let mut command = rights.command(&self.shop.join("reexec"));
+        command.args(["report", "--quiet", "--mappings", mappings, "--proc"]).arg(&proc);
+        let output = run(command.arg("--claims").arg(proc.join("claims")), b"", SOON)?;
+        output.code().with_context(|| output.errors())
     }
 
     /// A report in JSON: its rows by pid, and all of it.

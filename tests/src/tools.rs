@@ -15,6 +15,13 @@ pub fn python(program: &str) -> Option<PathBuf> {
     Some(cache().join("tools/python/bin").join(program)).filter(|path| path.exists())
 }
 
+/// The folder of a Python package of `tests/deps.pip`; `None` where it is not installed.
+pub fn python_package(name: &str) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(cache().join("tools/python/lib")).ok()?;
+    let packages = versions.filter_map(|entry| Some(entry.ok()?.path().join("site-packages").join(name)));
+    packages.into_iter().find(|package| package.is_dir())
+}
+
 /// Prometheus's own checker.
 pub fn promtool() -> Option<PathBuf> {
     Some(cache().join("tools/prometheus/usr/bin/promtool")).filter(|path| path.exists())

@@ -4,14 +4,12 @@ use anyhow::{ensure, Result};
 use reexec_tests::place::Scratch;
 use reexec_tests::skip;
 use reexec_tests::states::{factories, unprinted, Report, Rights, Shop, States};
+use reexec_tests::truth::{Cause, Expect, Needs, Truth, TRUTHS};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-
-mod truth;
-use truth::{Cause, Expect, Needs, Truth, TRUTHS};
 
 /// Where packages keep files: no folder that anybody may write to.
 const INSTALLED: &str = "/var/lib";
@@ -54,7 +52,9 @@ fn faults(expect: &Expect, row: Option<&Value>, folder: &Path, exact: bool) -> V
 
 fn names(said: &Value, cause: &Cause, folder: &Path) -> bool {
     let path = unprinted(said["path"].as_str().unwrap_or_default());
-    let wanted: Vec<&[u8]> = cause.path.split('|').map(str::as_bytes).collect();
+    let deep = [&*"d".repeat(200); 24].join("/");
+    let all = cause.path.replace('%', &deep);
+    let wanted: Vec<&[u8]> = all.split('|').map(str::as_bytes).collect();
     let inside = |wanted: &[u8]| {
         let below = folder.join(std::ffi::OsStr::from_bytes(&octal(wanted)));
         path == below || path.as_os_str().as_bytes() == octal(wanted).as_slice()
@@ -160,6 +160,7 @@ fn every_state_is_told_as_it_is_to_root_with_and_without_map_files() -> Result<(
         (Rights::Root, &["--all"][..]),
         (Rights::Root, &["--mappings", "text"]),
         (Rights::NoMapFiles, &["--all"]),
+        (Rights::NoMapFiles, &["--all", "--mappings", "text"]),
         (Rights::NoMapFiles, &[]),
     ] {
         let report = states.report(rights, arguments)?;
@@ -180,12 +181,82 @@ fn every_state_of_a_user_is_told_to_him_as_it_is_or_as_unknown() -> Result<()> {
     }
     let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge-user")?);
     let states = up(&shop, &top, Rights::User)?;
-    for arguments in [&["--all"][..], &[]] {
+    for arguments in [&["--all"][..], &["--all", "--mappings", "text"], &[]] {
         let report = states.report(Rights::User, arguments)?;
         compare(&states, &report, !arguments.is_empty(), false)?;
     }
     // The same states, asked by root.
     compare(&states, &states.report(Rights::Root, &[])?, false, true)
+}
+
+/// Asks about each state by itself, with these rights, and compares with this column of exit codes.
+fn codes_of(states: &States, rights: Rights, column: usize, modes: &[&str]) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for truth in TRUTHS {
+        for mode in modes.iter().filter(|_| states.held.contains_key(truth.state)) {
+            let code = states.alone(truth.state, rights, mode)?;
+            if !truth.codes[column].contains(&code.to_string()) {
+                wrong.push(format!("{} {rights:?} {mode}: {code} instead of {:?}", truth.state, truth.codes[column]));
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+#[test]
+fn every_state_has_its_exit_code_by_itself_whoever_asks_and_however_it_is_read() -> Result<()> {
+    if !is_root() {
+        skip!("needs root");
+    }
+    let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge-alone")?);
+    let states = up(&shop, &top, Rights::Root)?;
+    let mut wrong = codes_of(&states, Rights::Root, 0, &["query", "text"])?;
+    wrong.extend(codes_of(&states, Rights::NoMapFiles, 1, &["auto"])?);
+    drop((states, top));
+    let top = Scratch::below(Path::new(INSTALLED), "judge-alone")?;
+    let states = up(&shop, &top, Rights::User)?;
+    wrong.extend(codes_of(&states, Rights::User, 2, &["auto"])?);
+    ensure!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn how_a_file_was_replaced_is_explained_with_the_evidence() -> Result<()> {
+    if !is_root() {
+        skip!("needs root");
+    }
+    let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge-explain")?);
+    let table = [
+        ("library-renamed", "lib.so", "method    renamed: the new inode was born"),
+        ("library-recreated", "lib.so", "method    recreated: the path was absent for"),
+        ("overwritten-claimed", "lib.so", "method    overwritten: said to be replaced, the inode is the same"),
+        ("library-removed-claimed", "lib.so", "method    removed: the path names nothing"),
+        ("untouched", "lib.so", "method    untouched: the path names the inode that is mapped"),
+        ("mounted-over-with-new", "d/lib.so", "method    unknown: the mapped file still has its name"),
+        ("moved-aside-claimed", "lib.so", "method    unknown: it was moved aside"),
+        ("script-python", "s.py", "method    unknown: the script that it was started with is another file since"),
+        ("script-bash", "s.sh", "method    renamed: it holds the old file open as descriptor"),
+        ("data-renamed", "data", "method    renamed: the new inode was born"),
+        ("open-replaced", "data", "method    renamed: open as descriptor"),
+    ];
+    let names: Vec<&str> = table.iter().map(|(name, _, _)| *name).collect();
+    let states = States::put_up(&shop, top.path(), &names, Rights::Root)?;
+    for (name, file, words) in table {
+        let path = states.held[name].0.join(file);
+        let said = states.ask(Rights::Root, &["explain", &path.to_string_lossy()])?.text();
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        ensure!(said.contains(&words), "{name}: {words:?} is not in\n{said}");
+        // The same in JSON, where it is a reason.
+        let json = states.ask(Rights::Root, &["explain", "--format", "json", &path.to_string_lossy()])?;
+        let json: Value = serde_json::from_slice(&json.stdout)?;
+        let method = words.trim_start_matches("method").trim_start().split(':').next().unwrap_or_default();
+        let row = json["replacements"].as_array().and_then(|rows| rows.first()).cloned().unwrap_or_default();
+        ensure!(row["method"] == method || method == "untouched", "{name}: {json}");
+        let why = row["evidence"].as_str().unwrap_or_default();
+        ensure!(method == "untouched" || !why.is_empty(), "{name}: {json}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -200,6 +271,45 @@ fn the_exit_code_of_each_state_is_that_of_its_verdict() -> Result<()> {
         let pid = states.held[*name].1.pid().to_string();
         let output = states.ask(Rights::Root, &["explain", &pid])?;
         assert_eq!(output.code(), Some(code), "{name}: {}", output.text());
+    }
+    Ok(())
+}
+
+#[test]
+fn data_and_open_files_make_stale_whom_a_rule_asks_for_them_and_nobody_else() -> Result<()> {
+    if !is_root() {
+        skip!("needs root");
+    }
+    let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge-data")?);
+    let names = ["data-renamed", "open-replaced", "own-database", "untouched", "library-renamed"];
+    let states = States::put_up(&shop, top.path(), &names, Rights::Root)?;
+    let policy = top.join("policy.yaml");
+    let (mapped, open) = (top.join("data-renamed/*"), top.join("open-replaced/*"));
+    let rules = |rules: &str| format!("version: 1\nrules:\n{rules}");
+    let rule = |path: &Path, action: &str| {
+        format!("  - {{ name: {action}, match: {{ cause: data, path: {path:?} }}, action: {action} }}\n")
+    };
+    for (text, stale) in [
+        (rules("  - { name: all, match: { unit: \"*\" }, action: restart }\n"), &["library-renamed"][..]),
+        (rules(&rule(&mapped, "report")), &["data-renamed", "library-renamed"]),
+        (rules(&rule(&open, "report")), &["library-renamed", "open-replaced"]),
+        // The first rule that matches decides: what is ignored does not count.
+        (
+            rules(&(rule(&open, "ignore") + "  - { name: data, match: { cause: [data, script] }, action: report }\n")),
+            &["data-renamed", "library-renamed"],
+        ),
+    ] {
+        std::fs::write(&policy, &text)?;
+        let arguments = ["--policy".as_ref(), policy.as_os_str()].map(|one| one.to_str().unwrap_or_default());
+        let report = states.report(Rights::Root, &arguments)?;
+        let told = |name: &&&str| report.rows.contains_key(&states.held[**name].1.pid());
+        let mut found: Vec<&str> = names.iter().filter(told).copied().collect();
+        found.sort_unstable();
+        assert_eq!(found, stale, "{text}");
+        for name in found {
+            let row = &report.rows[&states.held[name].1.pid()];
+            ensure!(row["verdict"] == "stale" && row["causes"].as_array().is_some_and(|all| all.len() == 1), "{row}");
+        }
     }
     Ok(())
 }

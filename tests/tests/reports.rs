@@ -13,7 +13,7 @@ use reexec::model::plan::{Action, Decision};
 use reexec::model::process::{ProcessKey, ProcessSnapshot};
 use reexec::model::reboot::{Facts, Image, KernelStatus, Place, Reboot, Revisions, Running};
 use reexec::model::report::{GapRow, OwnerRow, Proof, Report, Summary, TransactionRow};
-use reexec::model::verdict::{Cause, CauseKind, Certainty, Content, Method, Verdict};
+use reexec::model::verdict::{Cause, CauseKind, Certainty, Content, Method, PathRoot, Verdict};
 use reexec::render::needrestart::Parts;
 use reexec::render::text::{self, Asked, Style};
 use reexec::render::{explain, journal, json, needrestart, openmetrics, restarting};
@@ -49,7 +49,7 @@ fn stale(pid: i32, cgroup: &str, comm: &[u8], user: (u32, &str)) -> VerdictOf {
         current: Some(FileId { dev: 0x8_0000_0001, ino: 11 }),
         evidence: "the new file was born before the old one died".into(),
         certainty: Certainty::Proven,
-        inside: false,
+        root: PathRoot::Host,
         damage: None,
     };
     VerdictOf { process, verdict: Verdict::Stale, causes: vec![cause], gap: None, identical: 0 }

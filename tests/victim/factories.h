@@ -1,5 +1,5 @@
 /* The states, each made of words: @ is the state's own folder, % the shop (see words_of). What is true of
-   each stands beside its name in tests/tests/judge.rs, and a test sees to it that none is without. */
+   each stands beside its name in tests/src/truth.rs, and a test sees to it that none is without. */
 
 #define LIBRARY "have %/lib1 @/lib.so wait 40 start load @/lib.so wait 40 "
 #define PROGRAM "have %/prog1 @/prog wait 40 start exec @/prog wait 40 "
@@ -122,6 +122,10 @@ static const struct {
     {"name-deleted-decoy", "removed, and a stranger has its name with (deleted)", "copy %/lib1 @/lib.so copy %/lib2 @/lib.so\\s(deleted) wait 40 start load @/lib.so wait 40 unlink @/lib.so claim @/lib.so"},
     {"name-percent", "a name with the package manager's semicolon", NAMED("lib.so;65f0c1a2")},
     {"name-blank", "a name that is one blank", NAMED("\\s")},
+    {"path-too-long", "a path of 5,000 bytes", "sink @ 24 copy %/lib1 ./lib.so wait 40 start load ./lib.so wait 40 copy %/lib2 ./new wait 40 rename ./new ./lib.so"},
+    {"path-too-long-untouched", "a path of 5,000 bytes, nothing replaced", "sink @ 24 copy %/lib1 ./lib.so wait 40 start load ./lib.so"},
+    {"folder-removed", "loaded from its working folder, which was removed with it", "mkdir @/d enter @/d copy %/lib1 ./lib.so wait 40 start load ./lib.so wait 40 unlink ./lib.so rmdir @/d"},
+    {"folder-unreachable", "loaded from its working folder, whose file system was lazily unmounted, and replaced there", "mkdir @/d wait 40 new-mounts mount-tmpfs @/d enter @/d copy %/lib1 ./lib.so wait 40 start load ./lib.so wait 40 unmount @/d copy %/lib2 ./new wait 40 rename ./new ./lib.so"},
     {"name-of-memory", "a file whose name looks like memory", "mkdir @/memfd:x copy %/lib1 @/memfd:x/SYSV00 wait 40 start load @/memfd:x/SYSV00 wait 40 copy %/lib2 @/new wait 40 rename @/new @/memfd:x/SYSV00"},
 
     /* claims as people write them */
@@ -146,6 +150,7 @@ static const struct {
     {"executed-again", "executed again by its path after the upgrade", PROGRAM "copy %/prog2 @/new wait 40 rename @/new @/prog claim @/prog wait 40 exec @/prog"},
     {"executed-itself", "executed again through /proc/self/exe: the old inode", PROGRAM "copy %/prog2 @/new wait 40 rename @/new @/prog claim @/prog wait 40 exec /proc/self/exe"},
     {"many-mappings", "32,000 mappings, and one of an old library", LIBRARY "map-often 32000 " BESIDE},
+    {"churning", "children are born and end all the time", LIBRARY "churn " BESIDE},
     {"hostile-name", "escape codes in its name", LIBRARY "name \\033[31m)\\sR\\s0\\n(x " BESIDE},
 
     /* places */

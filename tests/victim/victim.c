@@ -278,6 +278,23 @@ static void traced(const char *unused) {
     waitpid(child, 0, WUNTRACED);
 }
 
+/* Children come and go all the time. */
+static void *breed(void *unused) {
+    for (;;) {
+        pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        if (child == 0) syscall(SYS_exit, 0);
+        waitpid(child, 0, 0);
+        usleep(1000);
+    }
+    return unused;
+}
+
+static void churn(const char *unused) {
+    (void)unused;
+    pthread_t thread;
+    if (pthread_create(&thread, 0, breed, 0)) fail("thread", 0);
+}
+
 static void no_dump(const char *unused) {
     (void)unused;
     if (prctl(PR_SET_DUMPABLE, 0)) fail("dumpable", 0);
@@ -414,6 +431,22 @@ static void drop_folder(const char *path) {
     if (rmdir(path)) fail("rmdir", path);
 }
 
+static void enter_folder(const char *path) {
+    if (chdir(path)) fail("chdir", path);
+}
+
+/* COUNT folders with names of 200 letters, one in the other, and into the last of them. */
+static void sink(const char *folder, const char *count) {
+    char name[201];
+    memset(name, 'd', 200);
+    name[200] = 0;
+    enter_folder(folder);
+    for (int i = atoi(count); i > 0; i--) {
+        if (mkdir(name, 0755)) fail("mkdir", name);
+        enter_folder(name);
+    }
+}
+
 static void touch(const char *path) {
     if (utimensat(AT_FDCWD, path, 0, 0)) fail("touch", path);
 }
@@ -478,6 +511,7 @@ static const struct {
     {"zombie", 0, zombie, 0},
     {"clone-memory", 0, clone_memory, 0},
     {"traced", 0, traced, 0},
+    {"churn", 0, churn, 0},
     {"stop-child", 0, stop_child, 0},
     {"name", "TEXT", name, 0},
     {"handle", "SIGNAL", handle, 0},
@@ -495,12 +529,14 @@ static const struct {
     {"unlink", "FILE", take_away, 0},
     {"mkdir", "FOLDER", folder, 0},
     {"rmdir", "FOLDER", drop_folder, 0},
+    {"enter", "FOLDER", enter_folder, 0},
     {"touch", "FILE", touch, 0},
     {"chmod", "FILE", change_mode, 0},
     {"truncate", "FILE", truncate_to_page, 0},
     {"fifo", "FILE", fifo, 0},
     {"claim", "PATH", claim, 0},
     {"wait", "MILLISECONDS", wait_millis, 0},
+    {"sink", "FOLDER COUNT", 0, sink},
     {"copy", "FROM TO", 0, copy},
     {"have", "FROM TO", 0, have},
     {"overwrite", "FROM TO", 0, overwrite},

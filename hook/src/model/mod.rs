@@ -4,6 +4,7 @@
 
 pub mod claim;
 pub mod damage;
+pub mod data;
 pub mod file;
 pub mod guard;
 pub mod health;

@@ -131,6 +131,7 @@ mod tests {
             caller: String::new(),
             gaps: Vec::new(),
             hangs_on: Vec::new(),
+            numbering: None,
             told: Default::default(),
         }
     }

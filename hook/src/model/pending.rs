@@ -2,6 +2,7 @@
 
 use super::claim::{Claim, Package};
 use super::file::FileFacts;
+use super::judge::{Numbering, Window};
 use super::text;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -71,6 +72,9 @@ pub struct Pending {
     /// The cgroups of what the caller's terminal hangs on: a terminal emulator, `tmux`.
     #[serde(default)]
     pub hangs_on: Vec<String>,
+    /// Where the numbering of processes stood.
+    #[serde(default)]
+    pub numbering: Option<Numbering>,
     /// What could not be read of it.
     pub gaps: Vec<String>,
     /// Whether the admin was told of it.
@@ -110,6 +114,10 @@ pub struct Memory {
     /// Whether the last look at the processes left some that run old files.
     #[serde(default)]
     pub leftovers: bool,
+    /// When transactions were replacing files, of those in which processes were started that are left and
+    /// not fresh.
+    #[serde(default)]
+    pub windows: Vec<Window>,
 }
 
 /// As many files as five whole distributions upgrades touch; older ones are forgotten first.

@@ -4,7 +4,7 @@ use super::guard::{forbids, Evidence};
 use super::judge::VerdictOf;
 use super::owner::{Owner, OwnerKind};
 pub use super::policy::{Action, Step};
-use super::policy::{Later, Policy, Subject, Terms};
+use super::policy::{Later, Policy, Rule, Subject, Terms};
 use super::text::escape_path;
 use super::unit::{UnitFacts, UnitName};
 use super::verdict::{words, Cause, CauseKind, Method, Verdict};
@@ -182,6 +182,12 @@ impl Group<'_> {
 
     fn unit<'e>(&self, evidence: &Evidence<'e>) -> Option<&'e UnitFacts> {
         evidence.units.get(&self.owner.unit()?)
+    }
+
+    /// Whether a rule that asks for data files by their kind decides, and does more than ignore it.
+    pub fn counts_data(&self, policy: &Policy) -> bool {
+        let facts = self.facts();
+        policy.decide(&self.subject(None, &facts)).rule.is_some_and(Rule::counts_data)
     }
 
     /// The rules before the deciding one, and why each of them does not decide.

@@ -114,7 +114,7 @@ mod tests {
     use crate::model::image::Image;
     use crate::model::owner::Owner;
     use crate::model::process::{ProcessKey, ProcessSnapshot};
-    use crate::model::verdict::{Cause, Certainty, Content, Method};
+    use crate::model::verdict::{Cause, Certainty, Content, Method, PathRoot};
 
     fn unit(active: &str, restarts: u32, invocation: u8) -> UnitFacts {
         UnitFacts {
@@ -184,7 +184,7 @@ mod tests {
             current: None,
             evidence: String::new(),
             certainty: Certainty::Proven,
-            inside: false,
+            root: PathRoot::Host,
             damage: None,
         };
         let stale = VerdictOf { causes: vec![cause], ..row(50, Verdict::Stale) };

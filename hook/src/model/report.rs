@@ -7,7 +7,7 @@ use super::old::Way;
 use super::owner::Owner;
 use super::plan::{Decision, StepReport};
 use super::reboot::Reboot;
-use super::verdict::{words, Cause, Content, Method, Verdict};
+use super::verdict::{words, Cause, Content, Method, PathRoot, Verdict};
 use std::path::{Path, PathBuf};
 
 words! {
@@ -179,7 +179,7 @@ impl Report {
     pub fn narrow(&mut self, is_meant: impl Fn(&Path) -> bool) -> usize {
         let before = self.processes.iter().filter(|row| row.verdict >= Verdict::Stale).count();
         self.processes.retain_mut(|row| {
-            let concerned = row.causes.iter().any(|cause| !cause.inside && is_meant(&cause.path));
+            let concerned = row.causes.iter().any(|cause| cause.root == PathRoot::Host && is_meant(&cause.path));
             // A doubt about a file begins with its path; one about a process does not.
             let doubted = |why: &String| match why.split_once(' ') {
                 Some((path, _)) if path.starts_with('/') => is_meant(Path::new(path)),

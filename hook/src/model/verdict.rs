@@ -93,6 +93,18 @@ words! {
 }
 
 words! {
+    /// From where a path is meant, and what it leads to.
+    PathRoot {
+        /// From the host's root.
+        Host = "host",
+        /// From the process's own root, to a file that lies in it: of a container or a chroot.
+        Own = "own",
+        /// From the process's own root, to a file of another file system or folder that is mounted into it.
+        Mounted = "mounted",
+    }
+}
+
+words! {
     /// What is said of a process.
     Verdict {
         /// Runs what is on disk.
@@ -127,8 +139,8 @@ pub struct Cause {
     pub evidence: String,
     /// Whether the evidence is proof.
     pub certainty: Certainty,
-    /// Whether the path is meant from the process's own root: a file of a container or a chroot.
-    pub inside: bool,
+    /// Where the path means something.
+    pub root: PathRoot,
     /// Of a file that was overwritten in place: what the process has in memory of the old and the new.
     pub damage: Option<Damage>,
 }

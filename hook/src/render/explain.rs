@@ -1,13 +1,14 @@
 //! The evidence about processes and files for people: nothing is left out, equal things are said once.
 
-use super::text::{name_of, package_words, Style};
+use super::text::{name_of, package_words, root_words, Style};
 use crate::model::claim::Package;
 use crate::model::file::FileId;
-use crate::model::judge::VerdictOf;
+use crate::model::judge::{Judged, VerdictOf};
 use crate::model::plan::Decision;
 use crate::model::text::{escape, escape_path};
-use crate::model::verdict::{Cause, Verdict};
+use crate::model::verdict::{Cause, CauseKind, Verdict};
 use crate::render::style::INDENT;
+use std::path::Path;
 
 /// Columns of a line's name, so that what it says begins where a report's paths do.
 const NAME: usize = 10;
@@ -71,7 +72,8 @@ fn process(group: &[&VerdictOf], packages: &[Package], style: &Style) -> String 
 fn cause(out: &mut String, cause: &Cause, packages: &[Package], style: &Style) {
     line(out, cause.kind.word(), &escape_path(&cause.path), style);
     let package = cause.package.as_deref().map(|name| format!("{}, ", package_words(name, packages)));
-    let method = format!("{}{}, content {}", package.unwrap_or_default(), cause.method, cause.content);
+    let root = root_words(cause.root);
+    let method = format!("{}{}, content {}{root}", package.unwrap_or_default(), cause.method, cause.content);
     line(out, "", &method, style);
     let inode = |id: Option<FileId>| match id {
         Some(id) => format!("inode {} on {}:{}", id.ino, id.dev >> 32, id.dev & 0xffff_ffff),
@@ -95,6 +97,23 @@ pub fn decision(owner: &str, decision: &Decision, passed: &[String], style: &Sty
     }
     for rule in passed {
         style.paragraph(&mut out, &format!("{INDENT}not by "), rule);
+    }
+    out
+}
+
+/// How a file that nobody maps was replaced, as somebody who read it or has it open knows, or the picture that
+/// was taken before.
+pub fn unmapped(path: &Path, users: &[(&VerdictOf, &Cause)], judged: Option<&Judged>, style: &Style) -> String {
+    let mut out = String::new();
+    style.paragraph(&mut out, &format!("{}: ", escape_path(path)), "no process maps it");
+    for (row, cause) in users {
+        line(&mut out, "method", &format!("{}: {}", cause.method, cause.evidence), style);
+        let name = if cause.kind == CauseKind::Script { "read by" } else { "open in" };
+        let (pid, comm) = (row.process.key.pid, escape(&row.process.comm));
+        line(&mut out, name, &format!("{pid} {comm} ({}, {})", row.verdict, cause.certainty), style);
+    }
+    if let (Some(Judged { method, evidence }), []) = (judged, users) {
+        line(&mut out, "method", &format!("{method}: {evidence}"), style);
     }
     out
 }

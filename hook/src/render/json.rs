@@ -145,7 +145,7 @@ fn cause(row: &Cause) -> Value {
         "current": row.current.map(id),
         "evidence": row.evidence,
         "certainty": row.certainty.word(),
-        "root": if row.inside { "own" } else { "host" },
+        "root": row.root.word(),
         "memory": row.damage.as_ref().map(memory),
     })
 }

@@ -7,7 +7,7 @@ use crate::model::owner::{Owner, OwnerKind};
 use crate::model::plan::{Action, Outcome};
 use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::text::{escape, escape_path};
-use crate::model::verdict::{Cause, CauseKind, Certainty, Method, Verdict};
+use crate::model::verdict::{Cause, CauseKind, Certainty, Method, PathRoot, Verdict};
 pub use crate::render::style::Style;
 use crate::render::style::INDENT;
 use std::fmt::Write as _;
@@ -274,7 +274,7 @@ fn causes(out: &mut String, report: &Report, row: &OwnerRow, style: &Style) {
             let package = cause.package.as_deref().map(|name| format!("{}, ", package_words(name, packages(report))));
             let evidence = if style.verbose { cause.evidence.as_str() } else { "" };
             let first = format!("{INDENT}{:10} {}", cause.kind.word(), escape_path(&cause.path));
-            (first, package.unwrap_or_default() + &method_words(cause), evidence)
+            (first, package.unwrap_or_default() + &method_words(cause) + root_words(cause.root), evidence)
         })
         .collect();
     let width = |text: &str| text.chars().count();
@@ -303,6 +303,15 @@ fn causes(out: &mut String, report: &Report, row: &OwnerRow, style: &Style) {
 
 fn packages(report: &Report) -> &[Package] {
     report.transaction.as_ref().map_or(&[], |transaction| &transaction.packages)
+}
+
+/// Where the path is meant from, if not from the host's root.
+pub fn root_words(root: PathRoot) -> &'static str {
+    match root {
+        PathRoot::Host => "",
+        PathRoot::Own => "; its own file, not the host's",
+        PathRoot::Mounted => "; mounted into it, not its own",
+    }
 }
 
 fn method_words(cause: &Cause) -> String {

@@ -8,6 +8,7 @@ use super::report::{judge_reboot, spare, Deciding};
 use super::{old, wait};
 use crate::model::claim::Claim;
 use crate::model::file::Stamp;
+use crate::model::judge::Window;
 use crate::model::old::Way;
 use crate::model::pending::{merge_packages, Memory, Pending};
 use crate::model::policy::{Circumstances, Later, Policy, When};
@@ -92,10 +93,11 @@ impl Own {
 /// Who runs what was just replaced, for who may only look.
 pub fn look_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
     let known = gather(desk, &own.pending, Vec::new())?;
-    let mut report = look(desk, &known)?;
+    let policy = desk.policy();
+    let mut report = look(desk, &known, policy.as_ref().ok().map(|loaded| &loaded.policy))?;
     let files = own.files();
     let others = report.narrow(|path| files.contains(path));
-    super::report::decide_or_say(desk, &mut report);
+    super::report::decide_or_say(desk, &mut report, &policy);
     Ok(Run { report: Some(report), exit_code: 0, opens: None, others })
 }
 
@@ -188,12 +190,22 @@ fn finish(desk: &Desk<'_>, run: &Run, paths: &[PathBuf], pending: &[Pending], kn
             let mut memory: Memory = desk.store.memory(&desk.boot_id);
             memory.add(pending, &known.now, clock::now());
             memory.packages.clone_from(&known.packages);
+            memory.windows = unsettled_windows(known, run.report.as_ref());
             memory.leftovers = run.others > 0 || run.report.as_ref().is_none_or(leaves_old_files);
             desk.store.remember(&memory)?;
             desk.store.clear(paths)?;
         }
     }
     desk.store.end()
+}
+
+/// The windows in which processes were started that are left and not fresh: nobody else can have started
+/// in them later.
+fn unsettled_windows(known: &Known, report: Option<&Report>) -> Vec<Window> {
+    let boot = clock::boot();
+    let rows = report.iter().flat_map(|report| &report.processes).filter(|row| row.verdict != Verdict::Fresh);
+    let starts: Vec<Stamp> = rows.map(|row| clock::of_ticks(boot, row.process.key.start_ticks)).collect();
+    known.windows.iter().filter(|window| starts.iter().any(|&start| window.has(start))).copied().collect()
 }
 
 /// Whether processes are left that the next run has to find again.
@@ -270,8 +282,8 @@ impl Round<'_> {
             _ => Way::default(),
         };
         let mut report = match way {
-            Way::Inodes(inodes) => unused(desk, self.known, inodes),
-            way => Report { way, ..look(desk, self.known)? },
+            Way::Inodes(inodes) => unused(desk, self.known, inodes)?,
+            way => Report { way, ..look(desk, self.known, Some(policy))? },
         };
         let others = self.narrow(&mut report);
         let asked = Circumstances {

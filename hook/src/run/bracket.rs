@@ -103,6 +103,7 @@ fn pending(desk: &Desk<'_>, marks: &Marks, changes: &[Change], sources: Vec<Clai
         snapshots: Vec::new(),
         caller: String::new(),
         hangs_on: Vec::new(),
+        numbering: None,
         gaps: Vec::new(),
         told: true,
     };

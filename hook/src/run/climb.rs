@@ -153,7 +153,7 @@ impl<'a> Climb<'a> {
             wait::settle(&names, &at_once, settle);
             let after = services::units(&names);
             perform::unmark(&done_units(&at_once, rows, &due, &taken));
-            let looked = look(self.desk, self.known)?;
+            let looked = look(self.desk, self.known, Some(self.policy))?;
             let executes = self.executed(&looked, rows, &due);
             for (&index, step) in due.iter().zip(taken) {
                 rows[index].steps.push(step);

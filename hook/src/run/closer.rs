@@ -8,7 +8,7 @@ use crate::model::judge::process::end_of_pages;
 use crate::model::judge::{method_of, Candidate, ClaimIndex, Standing, VerdictOf};
 use crate::model::mapping::says_deleted;
 use crate::model::script::undeleted;
-use crate::model::verdict::{Cause, CauseKind, Certainty, Content, Method};
+use crate::model::verdict::{Cause, CauseKind, Certainty, Content, Method, PathRoot};
 use crate::sys::files::{Links, Root};
 use crate::sys::procs::{self, ProcessHandle};
 use crate::sys::spaces;
@@ -27,10 +27,21 @@ pub fn look(seen: &Seen, verdicts: &mut [VerdictOf], extent: Extent, claims: &Cl
         if overwritten {
             look_at_memory(seen, candidate, verdict, &process);
         }
-        if extent == Extent::All {
+        if extent != Extent::Noteworthy {
             let open = replaced_and_open(candidate, verdict, claims, &process);
             verdict.causes.extend(open);
         }
+    }
+}
+
+/// From where a path in another root is meant.
+pub fn path_root_in(top: &Root, path: &Path, now: &Look) -> PathRoot {
+    let id = |look: &Look| look.found().map(|facts| facts.id);
+    let folder = path.parent().unwrap_or(path);
+    match (id(&Root::Own.look(path, Links::Follow)) == id(now), top.is_mounted_in(folder)) {
+        (true, _) => PathRoot::Host,
+        (false, true) => PathRoot::Mounted,
+        (false, false) => PathRoot::Own,
     }
 }
 
@@ -99,8 +110,7 @@ fn replaced_and_open(
             current: now.found().map(|facts| facts.id),
             evidence: format!("open as descriptor {number}: {evidence}"),
             certainty: Certainty::Proven,
-            inside: Root::Own.look(&path, Links::Follow).found().map(|facts| facts.id)
-                != now.found().map(|facts| facts.id),
+            root: path_root_in(&top, &path, &now),
             damage: None,
             path,
         });

@@ -10,7 +10,7 @@ use crate::sys::host;
 use crate::sys::plugin::{Plugin, Plugins};
 use crate::sys::state::Store;
 use anyhow::{anyhow, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The things on the desk.
 #[derive(Debug)]
@@ -36,7 +36,8 @@ pub struct Known {
     pub earlier: Vec<Claim>,
     /// Files as they were before each transaction, oldest first.
     pub snapshots: Vec<Snapshot>,
-    /// When the transactions that are not acted on yet were replacing files.
+    /// When transactions were replacing files: those that are not acted on yet, and earlier ones in which
+    /// processes were started that are left.
     pub windows: Vec<Window>,
     /// Packages with their versions.
     pub packages: Vec<Package>,
@@ -96,7 +97,17 @@ impl Known {
         self.earlier = memory.claims;
         self.snapshots = memory.snapshots;
         self.leftovers = memory.leftovers;
+        self.windows = memory.windows;
         merge_packages(&mut self.packages, &memory.packages);
+    }
+
+    /// The package that somebody said a path is of.
+    pub fn package_of(&self, path: &Path) -> Option<String> {
+        let of = |claim: &Claim| match claim {
+            Claim::File { path: claimed, package } if claimed == path => package.clone(),
+            Claim::File { .. } | Claim::Tree { .. } => None,
+        };
+        self.now.iter().chain(&self.earlier).find_map(of)
     }
 
     /// Adds what triggers said.

@@ -4,14 +4,18 @@ use super::desk::{Desk, Known};
 use super::look::{machine, Looked};
 use super::report::{decide_or_say, Deciding};
 use crate::cli::Format;
-use crate::model::judge::{Claimed, FileView, Standing, VerdictOf};
+use crate::model::judge::{method_since, Claimed, FileView, Judged, Standing, VerdictOf};
 use crate::model::plan::{all_by_owner, by_owner};
+use crate::model::report::Replacement;
 use crate::model::text::{escape, escape_path};
 use crate::model::time::rfc3339;
-use crate::model::verdict::Verdict;
+use crate::model::verdict::{Cause, Content, Verdict};
 use crate::render::text::{self, Style};
 use crate::render::{explain, json};
 use crate::run::scan::Extent;
+use crate::sys::config::Loaded;
+use crate::sys::files::{Links, Root};
+use crate::sys::inodes::Inodes;
 use anyhow::{bail, Result};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -39,9 +43,10 @@ impl Target {
 /// The explanation and the exit code, that of a report on just this.
 pub fn explain(desk: &Desk<'_>, typed: &OsStr, style: &Style) -> Result<(String, u8)> {
     let known = desk.known()?;
-    let looked = machine(desk, &known, Extent::All)?;
+    let policy = desk.policy();
+    let looked = machine(desk, &known, Extent::All, policy.as_ref().ok().map(|loaded| &loaded.policy))?;
     if desk.common.format == Format::Json {
-        return Ok(as_json(desk, &known, looked, &Target::of(typed)));
+        return Ok(as_json(desk, &known, looked, &Target::of(typed), &policy));
     }
     let story = Story { desk, known: &known, looked: &looked, style };
     match Target::of(typed) {
@@ -52,7 +57,7 @@ pub fn explain(desk: &Desk<'_>, typed: &OsStr, style: &Style) -> Result<(String,
 }
 
 /// The report, cut down to the processes that are meant.
-fn as_json(desk: &Desk<'_>, known: &Known, looked: Looked, target: &Target) -> (String, u8) {
+fn as_json(desk: &Desk<'_>, known: &Known, looked: Looked, target: &Target, policy: &Result<Loaded>) -> (String, u8) {
     let mut report = looked.report(desk, known);
     report.processes.retain(|row| match target {
         Target::Pid(pid) => row.process.key.pid == *pid,
@@ -62,7 +67,16 @@ fn as_json(desk: &Desk<'_>, known: &Known, looked: Looked, target: &Target) -> (
     let paths: Vec<PathBuf> =
         report.processes.iter().flat_map(|row| &row.causes).map(|cause| cause.path.clone()).collect();
     report.replacements.retain(|row| paths.contains(&row.path));
-    decide_or_say(desk, &mut report);
+    if let (Target::Path(path), true) = (target, report.replacements.is_empty()) {
+        report.replacements.extend(unmapped(known, path).map(|judged| Replacement {
+            path: path.clone(),
+            package: known.package_of(path),
+            method: judged.method,
+            content: Content::Unknown,
+            evidence: judged.evidence,
+        }));
+    }
+    decide_or_say(desk, &mut report, policy);
     let code = report.exit_code();
     (json::render(&report, code), code)
 }
@@ -133,21 +147,23 @@ impl Story<'_> {
         for (index, view) in self.looked.seen.files.iter().enumerate().filter(|(_, view)| means(view)) {
             let rows = self.looked.seen.candidates.iter().zip(&self.looked.verdicts);
             let users = rows.filter(|(one, _)| one.uses.iter().any(|usage| usage.file as usize == index));
-            let (facts, users) = (facts_of(view, self.style), users.map(|(_, row)| row));
+            let users: Vec<&VerdictOf> = users.map(|(_, row)| row).collect();
+            let cause = users.iter().flat_map(|row| &row.causes).find(|cause| cause.path == path);
+            let facts = facts_of(view, cause, self.style);
             match told.iter_mut().find(|(text, _)| *text == facts) {
                 Some((_, all)) => all.extend(users),
-                None => told.push((facts, users.collect())),
+                None => told.push((facts, users)),
             }
         }
         for (facts, users) in &told {
             out.push_str(facts);
             out.push_str(&explain::users(users, self.style));
         }
-        let all = told.iter().flat_map(|(_, users)| users);
-        let named = all.filter(|row| row.causes.iter().any(|cause| cause.path == path));
-        let worst = named.map(|row| row.verdict).fold(Verdict::Fresh, Verdict::max);
+        let all = self.looked.verdicts.iter().flat_map(|row| row.causes.iter().map(move |cause| (row, cause)));
+        let named: Vec<(&VerdictOf, &Cause)> = all.filter(|(_, cause)| cause.path == path).collect();
+        let worst = named.iter().map(|(row, _)| row.verdict).fold(Verdict::Fresh, Verdict::max);
         if out.is_empty() {
-            self.style.paragraph(&mut out, &format!("{}: ", escape_path(path)), "no process maps it");
+            out = explain::unmapped(path, &named, unmapped(self.known, path).as_ref(), self.style);
         }
         for snapshot in self.known.snapshots.iter().filter(|snapshot| snapshot.path == path) {
             let born = snapshot.facts.born.map(rfc3339).unwrap_or_else(|| "an unknown time".to_owned());
@@ -158,11 +174,23 @@ impl Story<'_> {
     }
 }
 
-fn facts_of(view: &FileView, style: &Style) -> String {
+/// How a claimed file that nobody maps was replaced, by the picture that was taken before; `None` without one.
+fn unmapped(known: &Known, path: &Path) -> Option<Judged> {
+    let before = known.snapshots.iter().rfind(|snapshot| snapshot.path == path)?;
+    let now = Root::Own.look(path, Links::Keep);
+    let old = Inodes::default().facts(before);
+    Some(method_since(&before.facts, old.as_ref(), &now, !Root::Own.on_overlay(path)))
+}
+
+fn facts_of(view: &FileView, cause: Option<&Cause>, style: &Style) -> String {
     let sighting = &view.sighting;
     let mut out = format!("{}\n", style.bold(&escape_path(sighting.path())));
     let mut line = |name: &str, words: &str| explain::line(&mut out, name, words, style);
     let (method, evidence) = match &view.standing {
+        // What makes a process stale although the path names what it maps: it was written to, or moved.
+        Standing::Live(_) if cause.is_some() => {
+            cause.map(|cause| (cause.method.to_string(), cause.evidence.clone())).unwrap_or_default()
+        }
         Standing::Live(_) => ("untouched".to_owned(), "the path names the inode that is mapped".to_owned()),
         Standing::Replaced { judged, .. } => {
             (view.recorded.unwrap_or(judged.method).to_string(), judged.evidence.clone())

@@ -112,6 +112,7 @@ fn take(desk: &Desk<'_>, typed: &HookArguments, plugin: Option<&Plugin>) -> Pend
         snapshots: Vec::new(),
         caller: protect::own_cgroup(&desk.common.proc).map(|cgroup| escape(&cgroup)).unwrap_or_default(),
         hangs_on: protect::terminal_cgroups(&desk.common.proc).iter().map(|cgroup| escape(cgroup)).collect(),
+        numbering: host::numbering(&desk.common.proc),
         gaps: Vec::new(),
         told: false,
     };

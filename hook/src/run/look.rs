@@ -2,16 +2,19 @@
 
 use super::desk::{Desk, Known};
 use crate::cli::Common;
+use crate::model::data;
 use crate::model::judge::{judge_process, mixed, Standing, VerdictOf};
 use crate::model::old::Way;
 use crate::model::owner::OwnerKind;
+use crate::model::policy::Policy;
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow};
 use crate::model::starts::StartsOf;
 use crate::model::text::escape_path;
-use crate::model::verdict::{CauseKind, Content, Method, Verdict};
+use crate::model::verdict::{Content, Verdict};
 use crate::run::scan::{Extent, Hung, Question, Seen};
-use crate::run::{claims, closer, packages, patience, traces};
+use crate::run::{claims, closer, packages, patience, relatives, traces};
+use crate::sys::procs::Procs;
 use crate::sys::{clock, host, inits, progress, systemd};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -38,16 +41,28 @@ pub struct Looked {
 }
 
 /// Looks at the machine and judges; says nothing yet of what to do.
-pub fn look(desk: &Desk<'_>, known: &Known) -> Result<Report> {
-    let extent = match desk.common.all {
-        true => Extent::All,
-        false => Extent::Noteworthy,
+pub fn look(desk: &Desk<'_>, known: &Known, policy: Option<&Policy>) -> Result<Report> {
+    let extent = match (desk.common.all, policy.is_some_and(Policy::names_data)) {
+        (true, _) => Extent::All,
+        (false, true) => Extent::Data,
+        (false, false) => Extent::Noteworthy,
     };
-    Ok(machine(desk, known, extent)?.report(desk, known))
+    Ok(machine(desk, known, extent, policy)?.report(desk, known))
 }
 
-/// Looks and judges.
-pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked> {
+/// Looks and judges. Data files count where the policy says so.
+pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent, policy: Option<&Policy>) -> Result<Looked> {
+    processes(desk, known, extent, policy, None)
+}
+
+/// Looks at these processes, or at all, and judges.
+fn processes(
+    desk: &Desk<'_>,
+    known: &Known,
+    extent: Extent,
+    policy: Option<&Policy>,
+    only: Option<Vec<i32>>,
+) -> Result<Looked> {
     let _line = progress::show("looking at all processes");
     let started = clock::now();
     let common = desk.common;
@@ -68,14 +83,16 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
         uid: host::uid(),
         hung: Arc::new(hung),
         windows: known.windows.clone(),
+        only: only.clone(),
     })?;
-    if let (Some(of), WORTH_KEEPING..) = (&starts_of, seen.started.len()) {
+    if let (Some(of), WORTH_KEEPING.., None) = (&starts_of, seen.started.len(), &only) {
         // Without it the next look only takes longer.
         let _ = desk.store.keep_starts(&starts.with(&seen.started, &seen.pids), of);
     }
     traces::trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
     faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));
+    faults.extend(relatives::look(&mut seen, &desk.plugins, &index, common));
     let mut verdicts: Vec<VerdictOf> =
         seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
     for (candidate, row) in seen.candidates.iter().zip(&mut verdicts) {
@@ -85,6 +102,7 @@ pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent) -> Result<Looked>
         }
     }
     closer::look(&seen, &mut verdicts, extent, &index, &common.proc);
+    data::settle(&mut verdicts, policy, extent == Extent::All);
     name_services(&mut verdicts, common);
     Ok(Looked { hung, started, seen, verdicts, extent, faults, claimed: index.len() })
 }
@@ -113,8 +131,14 @@ fn name_services(verdicts: &mut [VerdictOf], common: &Common) {
     }
 }
 
-/// The report of a transaction whose old files have no users: no process was looked at.
-pub fn unused(desk: &Desk<'_>, known: &Known, inodes: usize) -> Report {
+/// The report of a transaction whose old files have no users: only who was started while it replaced them
+/// was looked at.
+pub fn unused(desk: &Desk<'_>, known: &Known, inodes: usize) -> Result<Report> {
+    let amid = started_amid(desk, known)?;
+    if !amid.is_empty() {
+        let looked = processes(desk, known, Extent::Noteworthy, None, Some(amid))?;
+        return Ok(Report { way: Way::Inodes(inodes), ..looked.report(desk, known) });
+    }
     let looked = Looked {
         hung: Arc::default(),
         started: clock::now(),
@@ -124,7 +148,17 @@ pub fn unused(desk: &Desk<'_>, known: &Known, inodes: usize) -> Report {
         faults: desk.plugin_faults.clone(),
         claimed: known.now.len(),
     };
-    Report { way: Way::Inodes(inodes), ..looked.report(desk, known) }
+    Ok(Report { way: Way::Inodes(inodes), ..looked.report(desk, known) })
+}
+
+/// The pids of those that may have been started while a transaction was replacing files.
+fn started_amid(desk: &Desk<'_>, known: &Known) -> Result<Vec<i32>> {
+    if known.windows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let pids = Procs::at(&desk.common.proc)?.pids()?;
+    let may_be = |pid: &i32| known.windows.iter().any(|window| window.may_have(*pid));
+    Ok(pids.into_iter().filter(may_be).collect())
 }
 
 impl Looked {
@@ -166,11 +200,6 @@ fn assemble(seen: &Seen, verdicts: Vec<VerdictOf>, extent: Extent, started: i128
     };
     let mut processes: Vec<VerdictOf> =
         verdicts.into_iter().filter(|row| extent == Extent::All || row.verdict != Verdict::Fresh).collect();
-    if extent == Extent::Noteworthy {
-        for process in &mut processes {
-            process.causes.retain(|cause| cause.kind != CauseKind::Data || cause.method == Method::Overwritten);
-        }
-    }
     processes.sort_by(|a, b| b.verdict.cmp(&a.verdict).then(a.process.key.cmp(&b.process.key)));
     Report {
         time: started,

@@ -39,6 +39,7 @@ pub fn take(desk: &Desk<'_>) -> Result<Marks> {
         uid: host::uid(),
         hung: Arc::default(),
         windows: Vec::new(),
+        only: None,
     })?;
     let mut paths: BTreeSet<&PathBuf> = BTreeSet::new();
     for file in seen.files.iter().filter(|file| file.sighting.on_host) {

@@ -23,6 +23,7 @@ pub mod patience;
 pub mod policy;
 pub mod protect;
 pub mod publish;
+pub mod relatives;
 pub mod replace;
 pub mod report;
 pub mod scan;

@@ -2,6 +2,7 @@
 
 use super::scripts::{replaced_since, Reading};
 use crate::model::file::FileKind;
+use crate::model::judge::ClaimedFile;
 use crate::model::kinship::{compiled_part, is_named, sourced};
 use crate::model::script::Interpreter;
 use crate::sys::content;
@@ -12,21 +13,17 @@ use std::path::{Path, PathBuf};
 /// Texts that are read for what they name.
 const MOST_TEXTS: usize = 64;
 
-/// The sources, each with the reason in words. `known` ones are left out.
+/// The sources, each with the reason in words, and whether there are more of which nothing tells whether it
+/// read them. `known` ones are left out.
 pub fn look(
     reading: &Reading<'_>,
     interpreter: Interpreter,
     script: Option<&Path>,
     module: Option<&Path>,
     known: HashSet<PathBuf>,
-) -> Vec<(PathBuf, String)> {
-    let replaced = reading.claims.files().filter(|(path, claim)| {
-        // Packages own folders too, and nobody reads those.
-        let is_folder = claim.now.found().is_some_and(|facts| facts.kind == FileKind::Folder);
-        let is_meant = interpreter.is_source(path) && !known.contains(*path) && !is_folder;
-        is_meant && !reading.mapped.contains(&path.as_path()) && replaced_since(claim, reading.started).is_some()
-    });
-    let mut left: Vec<&PathBuf> = replaced.map(|(path, _)| path).collect();
+) -> (Vec<(PathBuf, String)>, bool) {
+    let replaced = replaced(reading, interpreter).map(|(path, _)| path).filter(|path| !known.contains(*path));
+    let mut left: Vec<&PathBuf> = replaced.collect();
     let mut found = Vec::new();
     let mut take = |left: &mut Vec<&PathBuf>, is_meant: &dyn Fn(&Path) -> Option<String>| {
         left.retain(|path| match is_meant(path) {
@@ -54,7 +51,21 @@ pub fn look(
         let named = named_from(script, &left, interpreter);
         take(&mut left, &|path| named.contains(path).then(|| "a source that its script names".to_owned()));
     }
-    found
+    let is_some_left = !left.is_empty();
+    (found, is_some_left)
+}
+
+/// The claimed sources of this kind of program that were replaced since it started.
+pub fn replaced<'r>(
+    reading: &'r Reading<'_>,
+    interpreter: Interpreter,
+) -> impl Iterator<Item = (&'r PathBuf, &'r ClaimedFile)> {
+    reading.claims.files().filter(move |(path, claim)| {
+        // Packages own folders too, and nobody reads those.
+        let is_folder = claim.now.found().is_some_and(|facts| facts.kind == FileKind::Folder);
+        let is_meant = interpreter.is_source(path) && !is_folder && !reading.mapped.contains(&path.as_path());
+        is_meant && replaced_since(claim, reading.started).is_some()
+    })
 }
 
 /// Those of the files that a script names, or that a source names which it names.

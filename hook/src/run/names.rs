@@ -6,7 +6,6 @@ use crate::model::file::{FileFacts, FileKind, Look, Stamp};
 use crate::model::judge::aside::{Aside, Clue};
 use crate::model::judge::{Standing, Use};
 use crate::model::verdict::Content;
-use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use crate::sys::loader::Memory;
 use crate::sys::procs::ProcessHandle;
@@ -19,7 +18,8 @@ pub fn look(sights: &Sights, uses: &mut [Use], process: &ProcessHandle, started:
     let moved = |usage: &Use| {
         let view = &sights.files[usage.file as usize];
         let Standing::Live(facts) = &view.standing else { return false };
-        (usage.execute || usage.is_program) && view.aside.is_none() && (flipped || facts.changed > started)
+        let changed = view.folder_moved.max(Some(facts.changed)) > Some(started);
+        (usage.execute || usage.is_program) && view.aside.is_none() && (flipped || changed)
     };
     if !uses.iter().any(moved) {
         return;
@@ -37,9 +37,9 @@ pub fn look(sights: &Sights, uses: &mut [Use], process: &ProcessHandle, started:
         };
         // In a chroot the name is meant from another root than the path.
         let Some(name) = name.filter(|name| name.is_absolute() && !is_chrooted(process, root)) else { continue };
-        let Some(aside) = at_name(&name, facts, root) else { continue };
+        let Some(aside) = at_name(&name, facts, view.folder_moved, root) else { continue };
         let (old, new) = (root.open(view.sighting.path()), root.open(&aside.path));
-        let content = new.map_or(Content::Unknown, |new| content::compare(old.as_ref(), None, &new));
+        let content = new.map_or(Content::Unknown, |new| sights.contents.compare(old.as_ref(), None, &new));
         usage.elsewhere = Some(Box::new((aside, content)));
     }
 }
@@ -55,7 +55,7 @@ fn is_chrooted(process: &ProcessHandle, top: &Root) -> bool {
 }
 
 /// The other file that a name leads to now, and when the name was made to lead there, at the latest.
-fn at_name(name: &Path, mapped: &FileFacts, root: &Root) -> Option<Aside> {
+fn at_name(name: &Path, mapped: &FileFacts, folder_moved: Option<Stamp>, root: &Root) -> Option<Aside> {
     let current = root.look(name, Links::Follow).found().copied()?;
     if current.id == mapped.id || current.kind != FileKind::Regular {
         return None;
@@ -64,6 +64,6 @@ fn at_name(name: &Path, mapped: &FileFacts, root: &Root) -> Option<Aside> {
         Look::Found(facts) if facts.kind == FileKind::Link => Some(facts.changed),
         Look::Found(_) | Look::Absent | Look::Hidden(_) => None,
     });
-    let since = links.chain([mapped.changed]).max()?;
+    let since = links.chain([mapped.changed]).chain(folder_moved).max()?;
     Some(Aside { path: root.resolve_folder(name), current, since, clue: Clue::LoadedAs })
 }

@@ -59,7 +59,8 @@ pub fn ask(seen: &mut Seen, plugins: &[Plugin], claims: &ClaimIndex, root: &Path
     gaps
 }
 
-fn owners(plugins: &[Plugin], root: &Path, paths: &[&Path]) -> (Vec<Option<Ownership>>, Vec<String>) {
+/// Who owns each of the paths, and what could not be asked.
+pub fn owners(plugins: &[Plugin], root: &Path, paths: &[&Path]) -> (Vec<Option<Ownership>>, Vec<String>) {
     let mut answers: Vec<Option<Ownership>> = vec![None; paths.len()];
     let mut gaps = Vec::new();
     if paths.is_empty() {

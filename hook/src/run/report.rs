@@ -12,6 +12,7 @@ use crate::model::text::escape_path;
 use crate::model::unit::{UnitName, Units};
 use crate::model::verdict::{Cause, CauseKind, Method};
 use crate::run::{protect, wait};
+use crate::sys::config::Loaded;
 use crate::sys::{boot, clock, host, services};
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -19,15 +20,15 @@ use std::path::PathBuf;
 
 /// Looks, judges, and says what the policy would do.
 pub fn report(desk: &Desk<'_>) -> Result<Report> {
-    let known = desk.known()?;
-    let mut report = look(desk, &known)?;
-    decide_or_say(desk, &mut report);
+    let (known, policy) = (desk.known()?, desk.policy());
+    let mut report = look(desk, &known, policy.as_ref().ok().map(|loaded| &loaded.policy))?;
+    decide_or_say(desk, &mut report, &policy);
     Ok(report)
 }
 
 /// Writes what the policy says into the report, or what is wrong with the policy.
-pub fn decide_or_say(desk: &Desk<'_>, report: &mut Report) {
-    match desk.policy() {
+pub fn decide_or_say(desk: &Desk<'_>, report: &mut Report, policy: &Result<Loaded>) {
+    match policy {
         Ok(loaded) => {
             Deciding::typed(desk, &loaded.policy).decide(report);
             spare(desk, &mut report.owners);

@@ -25,7 +25,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 pub enum Extent {
     /// Those with something to say.
     Noteworthy,
-    /// All, with data mappings.
+    /// The same, where data files may be something to say.
+    Data,
+    /// All, with data files.
     All,
 }
 
@@ -50,6 +52,8 @@ pub struct Question {
     pub hung: Arc<Hung>,
     /// When transactions were replacing files.
     pub windows: Vec<Window>,
+    /// The processes to look at; `None` for all.
+    pub only: Option<Vec<i32>>,
 }
 
 impl Question {
@@ -131,7 +135,7 @@ impl Progress {
 /// Data files are only of interest where all is asked for, or where somebody says just now that one
 /// was replaced.
 fn wanted(question: &Question) -> Wanted {
-    match question.extent == Extent::All || question.claims.any_now() {
+    match question.extent != Extent::Noteworthy || question.claims.any_now() {
         true => Wanted::Files,
         false => Wanted::Code,
     }
@@ -158,7 +162,10 @@ pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
     // This thread opens all that it uses, and hands no descriptor to who waits for it.
     raw::own_descriptors();
     let procs = Procs::at(&question.proc)?;
-    let pids = procs.pids()?;
+    let pids = match &question.only {
+        Some(only) => only.clone(),
+        None => procs.pids()?,
+    };
     let source = source(question, &procs);
     let silent = question.hung.devices.keys().copied().collect();
     let spaces = Spaces::of_host(&question.proc, &silent);

@@ -90,7 +90,7 @@ impl<'a> Scanner<'a> {
 
     /// Whether nothing is to be said of the process, as far as can be told from the inodes that it maps.
     fn is_plain(&mut self, pid: i32, namespace: Option<u64>, maps: &File) -> bool {
-        if self.hall.question.extent == Extent::All || self.mappings.fault().is_some() {
+        if self.hall.question.extent != Extent::Noteworthy || self.mappings.fault().is_some() {
             return false;
         }
         let sights = self.hall.sights.read().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +128,8 @@ impl<'a> Scanner<'a> {
         let snapshot = self.snapshot(&process, &process, stat, process.exe());
         let (uses, scripts) = (Vec::new(), Vec::new());
         self.seen.scanned += 1;
-        self.seen.candidates.push(Candidate { snapshot, started: None, uses, scripts, gap: Some(gap) });
+        let script = None;
+        self.seen.candidates.push(Candidate { snapshot, started: None, uses, scripts, script, gap: Some(gap) });
     }
 
     fn look_closely(&mut self, process: &ProcessHandle, reader: &ProcessHandle, maps: &File, namespace: Option<u64>) {
@@ -155,7 +156,7 @@ impl<'a> Scanner<'a> {
     fn keep(&mut self, sights: &Sights, process: &ProcessHandle, subject: Subject<'_>, gap: Option<Gap>) {
         let Subject { reader, mut uses, .. } = subject;
         let claims = &self.hall.question.claims;
-        let all = self.hall.question.extent == Extent::All || gap.is_some();
+        let all = self.hall.question.extent != Extent::Noteworthy || gap.is_some();
         let quiet = is_quiet(sights, &uses, self.boot);
         let unasked = claims.is_empty() && self.hall.question.windows.is_empty();
         if !all && quiet && unasked && !interprets(sights, &uses) {
@@ -165,18 +166,19 @@ impl<'a> Scanner<'a> {
         let started = clock::of_ticks(self.boot, stat.start_ticks);
         let exe = reader.exe();
         let mapped = uses.iter().map(|usage| sights.files[usage.file as usize].sighting.path().as_path()).collect();
-        let reading = Reading { program: exe.as_deref(), process: reader, started, mapped, claims };
-        let Scripts { causes: scripts, doubt, .. } = scripts::look(&reading);
+        let reading =
+            Reading { program: exe.as_deref(), process: reader, started, mapped, claims, contents: &sights.contents };
+        let Scripts { causes: scripts, doubt, script, .. } = scripts::look(&reading);
         let gap = gap.or_else(|| doubt.map(Gap::Failed));
         names::look(sights, &mut uses, reader, started);
         let amid = self.hall.question.is_amid(started);
-        let told = all || amid || gap.is_some() || !scripts.is_empty() || names::found(&uses);
+        let told = all || amid || gap.is_some() || !scripts.is_empty() || script.is_some() || names::found(&uses);
         if !told && (quiet || is_quiet(sights, &uses, started)) {
             return;
         }
         let snapshot = self.snapshot(process, reader, stat, exe);
         sights.ask_names(&mut uses, reader);
-        self.seen.candidates.push(Candidate { snapshot, started: Some(started), uses, scripts, gap });
+        self.seen.candidates.push(Candidate { snapshot, started: Some(started), uses, scripts, script, gap });
     }
 
     fn snapshot(
@@ -279,7 +281,7 @@ impl Subject<'_> {
     fn examine(&mut self, sights: &mut Sights, extent: Extent) {
         for usage in &mut self.uses {
             let code = usage.execute || usage.is_program;
-            if code || extent == Extent::All {
+            if code || extent != Extent::Noteworthy {
                 sights.examine(usage, self.reader, self.maps);
             }
             sights.remember(usage);

@@ -4,12 +4,13 @@
 //! its script's text names, and what is claimed. Nothing is executed or imported, nothing but regular
 //! files is opened, and no environment is read.
 
+use super::closer::path_root_in;
 use super::modules;
 use crate::model::file::{FileFacts, FileKind, Look, Stamp};
 use crate::model::judge::{method_of, ClaimIndex, ClaimedFile};
 use crate::model::script::{script_of, undeleted, Interpreter};
-use crate::model::verdict::{Cause, CauseKind, Certainty, Content, Method};
-use crate::sys::content;
+use crate::model::verdict::{Cause, CauseKind, Certainty, Content, Method, PathRoot};
+use crate::sys::content::{self, Comparisons};
 use crate::sys::files::{Links, Root};
 use crate::sys::procs::ProcessHandle;
 use std::path::{Path, PathBuf};
@@ -27,14 +28,8 @@ pub struct Reading<'a> {
     pub mapped: Vec<&'a Path>,
     /// What is claimed.
     pub claims: &'a ClaimIndex,
-}
-
-impl Reading<'_> {
-    /// Whether a path means another file on the host than for the process.
-    fn is_inside(&self, path: &Path, now: &Look) -> bool {
-        let id = |look: &Look| look.found().map(|facts| facts.id);
-        id(&Root::Own.look(path, Links::Follow)) != id(now)
-    }
+    /// What was compared.
+    pub contents: &'a Comparisons,
 }
 
 /// What an interpreter reads and what was replaced of it.
@@ -44,15 +39,20 @@ pub struct Scripts {
     pub causes: Vec<Cause>,
     /// What cannot be told of them.
     pub doubt: Option<String>,
+    /// The script, where sources are left that were replaced and that it may have read.
+    pub script: Option<PathBuf>,
     /// Whether the script itself is held open, and so told of already.
     settled: bool,
 }
 
 /// What is known of one file that an interpreter reads.
-enum Fate {
+#[derive(Debug)]
+pub enum Fate {
+    /// It was replaced.
     Cause(Cause),
     /// It is what it was.
     Same,
+    /// It cannot be told.
     Doubt(String),
     /// Nothing is known.
     Open,
@@ -75,9 +75,11 @@ pub fn look(reading: &Reading<'_>) -> Scripts {
     if !reading.claims.is_empty() {
         let known = found.causes.iter().map(|cause| cause.path.clone()).chain(script.clone()).collect();
         let module = interpreter.module(&arguments);
-        for (path, words) in modules::look(reading, interpreter, script.as_deref(), module.as_deref(), known) {
+        let (told, is_some_left) = modules::look(reading, interpreter, script.as_deref(), module.as_deref(), known);
+        for (path, words) in told {
             found.add(claimed(reading, &path, &words, Certainty::Likely));
         }
+        found.script = script.filter(|_| is_some_left);
     }
     found
 }
@@ -131,7 +133,7 @@ fn open_file(reading: &Reading<'_>, number: i32, path: &Path, named: &Path, top:
             current: current.map(|facts| facts.id),
             evidence: format!("it holds the old file open as descriptor {number}: {evidence}"),
             certainty: Certainty::Proven,
-            inside: reading.is_inside(path, &now),
+            root: path_root_in(top, path, &now),
             damage: None,
         })
     };
@@ -140,7 +142,7 @@ fn open_file(reading: &Reading<'_>, number: i32, path: &Path, named: &Path, top:
         Look::Found(now) => {
             let new = top.open(path);
             let opened = reading.process.open_descriptor(number);
-            match new.map_or(Content::Differs, |new| content::compare(opened.as_ref(), None, &new)) {
+            match new.map_or(Content::Differs, |new| reading.contents.compare(opened.as_ref(), None, &new)) {
                 Content::Same => Fate::Same,
                 content => {
                     let judged = method_of(Some(&old), &now, !top.on_overlay(path));
@@ -156,7 +158,7 @@ fn open_file(reading: &Reading<'_>, number: i32, path: &Path, named: &Path, top:
 }
 
 /// A claimed file of which nobody holds the old one: read when the process started, or later.
-fn claimed(reading: &Reading<'_>, path: &Path, words: &str, certainty: Certainty) -> Fate {
+pub fn claimed(reading: &Reading<'_>, path: &Path, words: &str, certainty: Certainty) -> Fate {
     let Some(claim) = reading.claims.file(path) else { return Fate::Open };
     let Some((method, how)) = replaced_since(claim, reading.started) else { return Fate::Open };
     let facts = claim.now.found();
@@ -188,7 +190,7 @@ fn claimed(reading: &Reading<'_>, path: &Path, words: &str, certainty: Certainty
         current: facts.map(|facts| facts.id),
         evidence: format!("{words} {how}; it is read, not mapped, so nothing of the old one is left to look at"),
         certainty,
-        inside: false,
+        root: PathRoot::Host,
         damage: None,
     })
 }

@@ -7,7 +7,7 @@ use crate::model::mapping::{self, Mapping};
 use crate::model::script;
 use crate::model::text::path_of;
 use crate::model::verdict::Content;
-use crate::sys::content;
+use crate::sys::content::{self, Comparisons};
 use crate::sys::files::{Links, Root};
 use crate::sys::loader::Memory;
 use crate::sys::mappings::Mappings;
@@ -36,6 +36,10 @@ pub struct Sights {
     plain: HashMap<(Space, FileId), Plain, foldhash::fast::RandomState>,
     /// File systems, by namespace and device, and whether each is an overlayfs.
     overlays: HashMap<(Space, u64), bool>,
+    /// Folders, and when each or one above it was moved, at the latest.
+    moved: HashMap<(Space, PathBuf), Option<Stamp>>,
+    /// What was compared.
+    pub contents: Comparisons,
 }
 
 /// A file that is what its names say, so that the number of its inode, and its name where it has
@@ -57,8 +61,10 @@ struct Plain {
 impl Sights {
     /// Nothing seen yet.
     pub fn new(spaces: Spaces, boot: Stamp, claims: Arc<ClaimIndex>) -> Sights {
-        let (files, known, plain, overlays) = (Vec::new(), HashMap::default(), HashMap::default(), HashMap::new());
-        Sights { spaces, boot, claims, files, known, plain, overlays }
+        let (files, known, plain) = (Vec::new(), HashMap::default(), HashMap::default());
+        let (overlays, moved) = (HashMap::new(), HashMap::new());
+        let contents = Comparisons::default();
+        Sights { spaces, boot, claims, files, known, plain, overlays, moved, contents }
     }
 
     /// For a process in the mount namespace of this number that maps just these: the moment such that
@@ -105,7 +111,7 @@ impl Sights {
         let new = match &view.standing {
             Standing::Replaced { .. } | Standing::Gone | Standing::Covered | Standing::Hidden(_) => return,
             Standing::Live(facts) => {
-                let since = facts.last_change();
+                let since = view.last_change(facts);
                 let claimed = view.claimed == Claimed::File;
                 let is_only = self.nameless(key.0, key.1, Some(Stamp::MAX)) == Some(usage.file);
                 if !is_only && !view.examined {
@@ -164,6 +170,9 @@ impl Sights {
         // can be the claimed one.
         let path = if view.sighting.on_host { view.sighting.path().as_path() } else { Path::new("") };
         view.claimed = self.claims.claimed(path, now);
+        if let (Some(_), Some(folder)) = (now, view.sighting.path().parent()) {
+            view.folder_moved = self.moved(space, folder);
+        }
         let index = self.files.len() as u32;
         self.files.push(view);
         let names = self.known.entry((space, mapping.id)).or_default();
@@ -173,6 +182,20 @@ impl Sights {
             self.plain.remove(&(space, mapping.id));
         }
         index
+    }
+
+    /// When a folder or one above it was moved, at the latest. What comes into a folder, or leaves it,
+    /// changes both of its times; a rename of itself only the second (inode(7)).
+    fn moved(&mut self, space: Space, folder: &Path) -> Option<Stamp> {
+        if let Some(&known) = self.moved.get(&(space, folder.to_owned())) {
+            return known;
+        }
+        let above = folder.parent().and_then(|above| self.moved(space, above));
+        let facts = self.spaces.root(space)?.look(folder, Links::Keep).found().copied();
+        let own = facts.filter(|facts| facts.changed > facts.modified).map(|facts| facts.changed);
+        let moved = above.max(own);
+        self.moved.insert((space, folder.to_owned()), moved);
+        moved
     }
 
     fn sight(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, program: &Look) -> Sighting {
@@ -210,10 +233,26 @@ impl Sights {
             look.found().is_some_and(|facts| facts.links == 0) && root.is_some_and(|root| root.is_mounted_at(path))
         };
         let bound = names.iter().any(bound);
-        let mut sighting =
-            Sighting { space, name, printed, mapped, mounted, keeps_death, bound, names, on_host, in_scratch_folder };
+        let mut sighting = Sighting {
+            space,
+            name,
+            printed,
+            mapped,
+            mounted,
+            unmounted: false,
+            keeps_death,
+            bound,
+            names,
+            on_host,
+            mounted_in: false,
+            in_scratch_folder,
+        };
+        let lost = !sighting.mounted && mapping::says_deleted(&sighting.name);
+        sighting.unmounted = lost && process.maps_file_system(mapping);
         let silent = self.spaces.is_silent(space, sighting.path());
         sighting.on_host = sighting.on_host || (!silent && self.is_hosts(&sighting));
+        let folder = sighting.path().parent().filter(|_| !sighting.on_host && !silent);
+        sighting.mounted_in = folder.zip(root).is_some_and(|(folder, root)| root.is_mounted_in(folder));
         if let (None, Some(root)) = (proven, root) {
             self.look_around(&mut sighting, root);
         }
@@ -264,7 +303,7 @@ impl Sights {
                     Some(new) => {
                         let program = || process.open_exe().filter(|_| usage.is_program);
                         let old = process.open_mapping(start, end).or_else(program);
-                        content::compare(old.as_ref(), build_id(maps, start), &new)
+                        self.contents.compare(old.as_ref(), build_id(maps, start), &new)
                     }
                     None => Content::Unknown,
                 };
@@ -280,7 +319,7 @@ impl Sights {
                 view.aside = aside::look(view, root, &self.claims);
                 if let Some(new) = view.aside.as_ref().and_then(|aside| root.open(&aside.path)) {
                     let mapped = root.open(view.sighting.path());
-                    view.content = content::compare(mapped.as_ref(), build_id(maps, start), &new);
+                    view.content = self.contents.compare(mapped.as_ref(), build_id(maps, start), &new);
                 }
             }
             Standing::Live(_) | Standing::Gone | Standing::Covered | Standing::NoFile | Standing::Hidden(_) => {}

@@ -1,17 +1,21 @@
 //! Comparing contents: build-id, else size and bytes; all of it bounded.
 
-use super::files::Root;
-use crate::model::file::FileFacts;
+use super::files::{look_at, Root};
 use crate::model::file::FileKind::Regular;
+use crate::model::file::{FileFacts, FileId, Stamp};
 use crate::model::replace::Role;
 use crate::model::verdict::Content;
 use md5::Digest as _;
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader};
 use object::{Endianness, FileKind};
+use std::collections::HashMap;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// More than any file that a package maps. A larger one is not compared byte by byte.
 const MOST_COMPARED: u64 = 1 << 30;
@@ -19,27 +23,68 @@ const MOST_COMPARED: u64 = 1 << 30;
 const MOST_TABLE: u64 = 256 << 10;
 const CHUNK: usize = 128 << 10;
 
-/// Whether two files have the same content. `old_build_id` is what the kernel said of the mapped
-/// file, for when the file itself may not be opened.
-pub fn compare(old: Option<&File>, old_build_id: Option<Vec<u8>>, new: &File) -> Content {
-    let old_id = old_build_id.or_else(|| build_id(old?));
-    if let (Some(old_id), Some(new_id)) = (&old_id, build_id(new)) {
-        return match *old_id == new_id {
-            true => Content::Same,
-            false => Content::Differs,
-        };
-    }
-    old.and_then(|old| same_bytes(old, new)).unwrap_or(Content::Unknown)
+/// Of all files together in one look: somebody may map a thousand large files that were replaced.
+const MOST_COMPARED_IN_ALL: u64 = 8 << 30;
+/// Pairs of files whose comparison is kept.
+const MOST_KEPT: usize = 16_384;
+
+/// An inode, and the moment of its last change: while these are the same its bytes are.
+type Identity = (FileId, Option<Stamp>, Stamp);
+
+/// The comparisons of one look: two inodes are compared once, in however many namespaces and by whatever
+/// names they are met.
+#[derive(Debug, Default)]
+pub struct Comparisons {
+    known: Mutex<HashMap<(Identity, Identity), Content>>,
+    /// Bytes that were compared.
+    compared: AtomicU64,
 }
 
-fn same_bytes(old: &File, new: &File) -> Option<Content> {
-    let (size, new_size) = (old.metadata().ok()?.len(), new.metadata().ok()?.len());
-    if size != new_size {
-        return Some(Content::Differs);
+impl Comparisons {
+    /// Whether two files have the same content. `old_build_id` is what the kernel said of the mapped
+    /// file, for when the file itself may not be opened.
+    pub fn compare(&self, old: Option<&File>, old_build_id: Option<Vec<u8>>, new: &File) -> Content {
+        let old_id = old_build_id.or_else(|| build_id(old?));
+        if let (Some(old_id), Some(new_id)) = (&old_id, build_id(new)) {
+            return match *old_id == new_id {
+                true => Content::Same,
+                false => Content::Differs,
+            };
+        }
+        old.and_then(|old| self.bytes(old, new)).unwrap_or(Content::Unknown)
     }
-    if size > MOST_COMPARED {
-        return None;
+
+    fn bytes(&self, old: &File, new: &File) -> Option<Content> {
+        let look = |file: &File| look_at(file.as_fd()).found().copied();
+        let (a, b) = (look(old)?, look(new)?);
+        if a.size != b.size {
+            return Some(Content::Differs);
+        }
+        let identity = |facts: &FileFacts| (facts.id, facts.born, facts.changed);
+        let pair = (identity(&a), identity(&b));
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&content) = known().get(&pair) {
+            return Some(content);
+        }
+        let before = self.compared.fetch_add(a.size, Ordering::Relaxed);
+        if a.size > MOST_COMPARED || before.saturating_add(a.size) > MOST_COMPARED_IN_ALL {
+            return None;
+        }
+        let content = same_bytes(old, new, a.size)?;
+        let mut known = known();
+        if known.len() < MOST_KEPT {
+            known.insert(pair, content);
+        }
+        Some(content)
     }
+}
+
+/// One comparison by itself.
+pub fn compare(old: Option<&File>, old_build_id: Option<Vec<u8>>, new: &File) -> Content {
+    Comparisons::default().compare(old, old_build_id, new)
+}
+
+fn same_bytes(old: &File, new: &File, size: u64) -> Option<Content> {
     let (mut a, mut b) = (vec![0; CHUNK], vec![0; CHUNK]);
     let mut offset = 0;
     while offset < size {
@@ -56,7 +101,7 @@ fn same_bytes(old: &File, new: &File) -> Option<Content> {
 
 /// Whether two files have the same bytes.
 pub fn compare_bytes(a: &File, b: &File) -> bool {
-    same_bytes(a, b) == Some(Content::Same)
+    Comparisons::default().bytes(a, b) == Some(Content::Same)
 }
 
 /// What a file is for others, by its own word: an ELF file that names a dynamic loader is a program, another
@@ -238,5 +283,30 @@ impl<'f, H: FileHeader<Endian = Endianness>> Elf<'f, H> {
             let inside = address.checked_sub(start).filter(|&inside| inside < size)?;
             inside.checked_add(segment.p_offset(self.endian).into())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_inodes_are_compared_once_and_again_when_one_of_them_changed() {
+        let folder = std::env::temp_dir().join(format!("reexec-content-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("folder");
+        let write = |name: &str, byte: u8| std::fs::write(folder.join(name), vec![byte; 100_000]).expect("write");
+        let open = |name: &str| File::open(folder.join(name)).expect("open");
+        write("a", 1);
+        write("b", 1);
+        std::fs::hard_link(folder.join("a"), folder.join("a-too")).expect("link");
+        let (all, read) = (Comparisons::default(), |all: &Comparisons| all.compared.load(Ordering::Relaxed));
+        assert_eq!((all.compare(Some(&open("a")), None, &open("b")), read(&all)), (Content::Same, 100_000));
+        assert_eq!((all.compare(Some(&open("a-too")), None, &open("b")), read(&all)), (Content::Same, 100_000));
+        write("b", 2);
+        assert_eq!((all.compare(Some(&open("a")), None, &open("b")), read(&all)), (Content::Differs, 200_000));
+        all.compared.store(MOST_COMPARED_IN_ALL, Ordering::Relaxed);
+        write("b", 1);
+        assert_eq!(all.compare(Some(&open("a")), None, &open("b")), Content::Unknown, "enough was read");
+        std::fs::remove_dir_all(&folder).expect("remove");
     }
 }

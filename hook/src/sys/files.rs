@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A folder below which names are looked up as if it were `/`.
 #[derive(Debug)]
@@ -37,6 +37,13 @@ const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 /// Never waits for a server, never mounts anything (statx(2)).
 const QUIET: AtFlags = AtFlags::STATX_DONT_SYNC.union(AtFlags::NO_AUTOMOUNT);
 
+/// `PATH_MAX` of limits.h, with the NUL.
+const LONG: usize = 4096;
+
+fn is_long(path: &Path) -> bool {
+    path.as_os_str().len() >= LONG
+}
+
 impl Root {
     /// The root at `folder`; `/` is our own.
     pub fn at(folder: &Path) -> Result<Root> {
@@ -56,8 +63,8 @@ impl Root {
             Links::Keep => AtFlags::SYMLINK_NOFOLLOW,
         };
         let result = match self {
-            Root::Own => statx(CWD, path, QUIET | keep, WANTED),
-            Root::Folder(_) => {
+            Root::Own if !is_long(path) => statx(CWD, path, QUIET | keep, WANTED),
+            Root::Own | Root::Folder(_) => {
                 self.open_path(path, links).and_then(|file| statx(&file, "", QUIET | AtFlags::EMPTY_PATH, WANTED))
             }
         };
@@ -86,10 +93,30 @@ impl Root {
             Links::Keep => OFlags::NOFOLLOW,
         };
         let flags = OFlags::PATH | OFlags::CLOEXEC | keep;
+        if is_long(path) {
+            return self.open_long(path, flags);
+        }
         match self {
             Root::Own => rustix::fs::open(path, flags, Mode::empty()),
             Root::Folder(root) => openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT),
         }
+    }
+
+    /// Opens a path that no system call takes at once. Such a one is printed by the kernel, and has no links
+    /// in it.
+    fn open_long(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let mut at = self.open_path(Path::new("/"), Links::Follow)?;
+        let mut parts = path.components().filter(|part| matches!(part, Component::Normal(_))).peekable();
+        while parts.peek().is_some() {
+            let mut piece = PathBuf::new();
+            while let Some(part) = parts.next_if(|part| piece.as_os_str().len() + part.as_os_str().len() < LONG - 1) {
+                piece.push(part);
+            }
+            let last = parts.peek().is_none();
+            let flags = if last { flags } else { OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY };
+            at = openat2(&at, &piece, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+        }
+        Ok(at)
     }
 
     /// Opens a regular file for reading; `None` for anything else, which may block or act.
@@ -112,6 +139,16 @@ impl Root {
         let file = self.open_path(path, Links::Follow);
         let stat = file.and_then(|file| statx(&file, "", QUIET | AtFlags::EMPTY_PATH, WANTED));
         stat.is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    }
+
+    /// Whether a folder lies on another mount than the root (`STATX_MNT_ID`, Linux 5.8).
+    pub fn is_mounted_in(&self, folder: &Path) -> bool {
+        let mount = |path: &Path| {
+            let stat =
+                statx(self.open_path(path, Links::Follow).ok()?, "", QUIET | AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+            stat.ok().map(|stat| stat.stx_mnt_id)
+        };
+        mount(folder).is_some_and(|own| mount(Path::new("/")).is_some_and(|root| own != root))
     }
 
     /// Whether the file lies on an overlayfs.

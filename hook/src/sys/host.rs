@@ -2,6 +2,7 @@
 
 use super::files::{Links, Root};
 use super::procs::namespace_number;
+use crate::model::judge::Numbering;
 use crate::model::starts::StartsOf;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -24,6 +25,18 @@ pub fn starts_of(boot_id: &str) -> Option<StartsOf> {
     };
     let (pids, times) = (number("pid")?, number("time").unwrap_or(0));
     (!boot_id.is_empty()).then(|| StartsOf { boot_id: boot_id.to_owned(), pids, times })
+}
+
+/// Where the kernel's numbering of processes stands (proc_loadavg(5), proc_stat(5)).
+pub fn numbering(proc: &Path) -> Option<Numbering> {
+    let read = |name: &str| std::fs::read_to_string(proc.join(name)).ok();
+    let (load, stat) = (read("loadavg")?, read("stat")?);
+    let started = stat.lines().find_map(|line| line.strip_prefix("processes "))?;
+    Some(Numbering {
+        last: load.split_ascii_whitespace().last()?.parse().ok()?,
+        started: started.parse().ok()?,
+        most: read("sys/kernel/pid_max")?.trim().parse().ok()?,
+    })
 }
 
 /// Our effective user id.

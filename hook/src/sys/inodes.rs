@@ -38,15 +38,19 @@ impl Inodes {
         }
     }
 
-    /// The inode of a snapshot as it is now, whatever its name; `None` where it is gone, or where its file
-    /// system gives no handles.
+    /// The inode of a snapshot as it is now, by whatever name or none; `None` where it is gone or cannot be
+    /// asked.
     pub fn facts(&mut self, snapshot: &Snapshot) -> Option<FileFacts> {
-        let (kind, hex) = snapshot.handle.as_ref()?;
-        let handle = FileHandle { kind: *kind, bytes: from_hex(hex)? };
-        let before = &snapshot.facts;
-        let folder = self.folders.entry(before.id.dev).or_insert_with(|| folder_on(before, &snapshot.path));
-        let file = raw::open_by_handle(folder.as_ref().ok()?.as_fd(), &handle).ok()?;
+        let (kind, bytes) = snapshot.handle.as_ref()?;
+        let handle = FileHandle { kind: *kind, bytes: from_hex(bytes)? };
+        let folder = self.folder(snapshot).as_ref().ok()?;
+        let file = raw::open_by_handle(folder.as_fd(), &handle).ok()?;
         look_at(file.as_fd()).found().copied()
+    }
+
+    fn folder(&mut self, snapshot: &Snapshot) -> &Result<OwnedFd, String> {
+        let before = &snapshot.facts;
+        self.folders.entry(before.id.dev).or_insert_with(|| folder_on(before, &snapshot.path))
     }
 
     fn users(&mut self, snapshot: &Snapshot) -> Fate {
@@ -62,8 +66,7 @@ impl Inodes {
             return Fate::Unknown("its file system gives no handles".to_owned());
         };
         let Some(bytes) = from_hex(&handle.1) else { return Fate::Unknown("its handle is damaged".to_owned()) };
-        let folder = self.folders.entry(before.id.dev).or_insert_with(|| folder_on(before, &snapshot.path));
-        let folder = match folder {
+        let folder = match self.folder(snapshot) {
             Ok(folder) => folder,
             Err(why) => return Fate::Unknown(why.clone()),
         };

@@ -127,13 +127,15 @@ impl Mappings {
     }
 
     /// The mapping in a row with its name, which is asked for only now; empty where it went away
-    /// meanwhile or is longer than a path may be: the judge says then that it leads nowhere.
+    /// meanwhile: the judge says then that it leads nowhere.
     pub fn named(&mut self, maps: &File, row: usize) -> Mapping<'_> {
         let Row { mapping, name, .. } = self.rows[row].clone();
         match self.source {
             Source::Text => Mapping { name: &self.text[name], ..mapping },
             Source::Query => {
-                let _ = raw::mapping_name(maps.as_fd(), mapping.start, &mut self.text);
+                if raw::mapping_name(maps.as_fd(), mapping.start, &mut self.text) == Err(Errno::NAMETOOLONG) {
+                    self.text = name_in_text(maps, mapping.start).unwrap_or_default();
+                }
                 Mapping { name: &self.text, ..mapping }
             }
         }
@@ -146,6 +148,19 @@ impl Mappings {
             Source::Text => rustix::io::pread(maps, &mut [0; 1], 0).is_ok_and(|read| read > 0),
         }
     }
+}
+
+/// The name of the mapping at an address in the text, which tells longer ones than a question does.
+fn name_in_text(maps: &File, start: u64) -> Option<Vec<u8>> {
+    let (mut text, mut piece) = (Vec::new(), vec![0; ROOM]);
+    while text.len() < MOST_TEXT {
+        match rustix::io::pread(maps, &mut piece, text.len() as u64).ok()? {
+            0 => break,
+            read => text.extend_from_slice(&piece[..read]),
+        }
+    }
+    let mapping = parse_maps(&text, Wanted::Files).filter_map(Result::ok).find(|mapping| mapping.start == start);
+    mapping.map(|mapping| mapping.name.to_vec())
 }
 
 fn read_text(maps: &File, into: &mut Vec<u8>) -> Result<(), Gap> {

@@ -4,11 +4,12 @@ use super::files::{self, look_in, Root};
 use super::raw;
 use crate::model::file::{FileId, Look};
 use crate::model::image::{parse_image, parse_terminal, Image};
+use crate::model::mapping::Mapping;
 use crate::model::process::{decimal, parse_blocked, parse_caught, parse_start, parse_stat, parse_uid, Gap, Stat};
 use anyhow::{Context, Result};
 use procfs::process::Process;
 use procfs::ProcError;
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxFlags};
+use rustix::fs::{AtFlags, MemfdFlags, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::Errno;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
@@ -16,6 +17,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Small files of `/proc`, and arguments, are cut here.
 const MOST_SMALL: u64 = 64 << 10;
@@ -128,6 +130,16 @@ pub fn open(proc: &Path, pid: i32) -> Result<ProcessHandle, Gap> {
 pub fn list(proc: &Path) -> Result<impl Iterator<Item = ProcessHandle>> {
     let procs = Procs::at(proc)?;
     Ok(procs.pids()?.into_iter().filter_map(move |pid| procs.open(pid).ok()))
+}
+
+/// The device of the one file system that memfd_create(2), System V and shared anonymous memory lie on: that
+/// of memory of our own.
+fn shared_memory_device() -> Option<u64> {
+    static DEVICE: OnceLock<Option<u64>> = OnceLock::new();
+    *DEVICE.get_or_init(|| {
+        let own = rustix::fs::memfd_create("reexec", MemfdFlags::CLOEXEC).ok()?;
+        files::look_at(own.as_fd()).found().map(|facts| facts.id.dev)
+    })
 }
 
 /// The build-id of what is mapped at an address, as the kernel reads it from the mapped file.
@@ -302,6 +314,25 @@ impl ProcessHandle {
     /// Opens the mapped file itself for reading, if it is a regular one.
     pub fn open_mapping(&self, start: u64, end: u64) -> Option<File> {
         self.open_magic(&format!("map_files/{start:x}-{end:x}"))
+    }
+
+    /// Whether what is mapped lies on a file system for files: not in shared memory, of huge pages or of aio,
+    /// each of which is on one that nobody can mount or reach by a path.
+    pub fn maps_file_system(&self, mapping: &Mapping<'_>) -> bool {
+        /// `TMPFS_MAGIC`, `HUGETLBFS_MAGIC`, `AIO_RING_MAGIC` and `ANON_INODE_FS_MAGIC` (`include/uapi/linux/magic.h`,
+        /// `fs/aio.c`).
+        const TMPFS: i64 = 0x0102_1994;
+        const MEMORY: [i64; 3] = [0x9584_58f6, 0x4749_4541, 0x0904_1934];
+        /// What the kernel prints of such memory: all that is left where it may not be looked at.
+        const PRINTED: [&[u8]; 4] = [b"/memfd:", b"/SYSV", b"/anon_hugepage", b"/[aio]"];
+        let name = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
+        let file = rustix::fs::openat(&self.folder, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let is_shared = || shared_memory_device().is_none_or(|shared| mapping.id.dev == shared);
+        match file.and_then(|file| rustix::fs::fstatfs(&file)).map(|system| system.f_type) {
+            Ok(TMPFS) => !is_shared(),
+            Ok(other) => !MEMORY.contains(&other),
+            Err(_) => !is_shared() && !PRINTED.iter().any(|start| mapping.name.starts_with(start)),
+        }
     }
 
     /// Opens the program's file itself for reading.

@@ -122,6 +122,9 @@ pub struct Sink {
     /// A line for the admin: what could not be looked at, or what a transaction is waiting for.
     /// UTF-8; other bytes are shown escaped.
     pub message: Option<unsafe extern "C" fn(*mut c_void, text: Bytes)>,
+    /// The package at `index` of the question depends on this one, by itself or through others. A host
+    /// whose `size` ends before this one does not know it.
+    pub dependency: Option<unsafe extern "C" fn(*mut c_void, index: usize, package: Bytes)>,
 }
 
 /// The one struct that a plugin hands to the host. Append-only; absent functions are null.
@@ -145,6 +148,10 @@ pub struct PluginV1 {
     /// Whether packages are being changed now: [`IDLE`], [`BUSY`], [`INTERRUPTED`], [`LOCKED`] or a
     /// negative number.
     pub busy: Option<unsafe extern "C" fn(root: Bytes, sink: *const Sink) -> i32>,
+    /// Says through [`Sink::dependency`] on which installed packages each of the given packages depends,
+    /// by itself or through others; recommendations do not count. Returns [`OK`] or a negative number.
+    pub dependencies:
+        Option<unsafe extern "C" fn(root: Bytes, packages: *const Bytes, count: usize, sink: *const Sink) -> i32>,
 }
 
 // SAFETY: the struct is read-only static data of the plugin; its name points to a static string.

@@ -13,6 +13,8 @@ pub enum Said {
     Tree(String),
     /// Index, package, version, digest.
     Owner(usize, String, String, String),
+    /// Index, package.
+    Dependency(usize, String),
     /// Text.
     Message(String),
 }
@@ -55,9 +57,24 @@ impl Recorder {
             tree: Some(hear_tree),
             owner: Some(hear_owner),
             message: Some(hear_message),
+            dependency: Some(hear_dependency),
         };
         let answer = call(&mut Sink { raw: &raw })?;
         Ok((recorder.said, answer))
+    }
+
+    /// The answers of `dependencies` for this many packages, each sorted.
+    pub fn dependencies(
+        count: usize,
+        call: impl FnOnce(&mut Sink<'_>) -> Result<(), String>,
+    ) -> Result<Vec<Vec<String>>, String> {
+        let mut answers = vec![Vec::new(); count];
+        for said in Recorder::listen(call)?.0 {
+            let Said::Dependency(index, package) = said else { return Err(format!("{said:?}")) };
+            answers.get_mut(index).ok_or_else(|| format!("there is no package {index}"))?.push(package);
+        }
+        answers.iter_mut().for_each(|answer| answer.sort());
+        Ok(answers)
     }
 
     /// The answers of `owners` for this many paths, each as `PACKAGE VERSION DIGEST`; empty where nobody
@@ -138,6 +155,12 @@ unsafe extern "C" fn hear_owner(
         (algorithm, digest) => format!("{algorithm}:{digest}"),
     };
     let said = Said::Owner(index, text(package), text(version), digest);
+    // SAFETY: `to` is the sink's context.
+    unsafe { recorder(to) }.said.push(said);
+}
+
+unsafe extern "C" fn hear_dependency(to: *mut std::ffi::c_void, index: usize, package: Bytes) {
+    let said = Said::Dependency(index, text(package));
     // SAFETY: `to` is the sink's context.
     unsafe { recorder(to) }.said.push(said);
 }

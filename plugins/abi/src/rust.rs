@@ -122,6 +122,16 @@ impl Sink<'_> {
         }
     }
 
+    /// The package at `index` of the question depends on this one, by itself or through others.
+    pub fn dependency(&mut self, index: usize, package: &[u8]) {
+        // An older host's struct ends before it.
+        let is_known = self.raw.size >= std::mem::offset_of!(crate::Sink, dependency) + size_of::<usize>();
+        if let (true, Some(call)) = (is_known, self.raw.dependency) {
+            // SAFETY: `context` belongs to this sink and the bytes outlive the call.
+            unsafe { call(self.raw.context, index, Bytes::of(package)) }
+        }
+    }
+
     /// A line for the admin.
     pub fn message(&mut self, text: &str) {
         if let Some(call) = self.raw.message {
@@ -161,6 +171,8 @@ pub type Read = fn(&Trigger<'_>, &mut Sink<'_>) -> Result<(), String>;
 pub type Expand = fn(&Path, &[&[u8]], &mut Sink<'_>) -> Result<(), String>;
 /// Says who owns the paths.
 pub type Owners = fn(&Path, &[&[u8]], &mut Sink<'_>) -> Result<(), String>;
+/// Says on which packages each of the packages depends.
+pub type Dependencies = fn(&Path, &[&[u8]], &mut Sink<'_>) -> Result<(), String>;
 /// Says whether packages are being changed now.
 pub type Busy = fn(&Path, &mut Sink<'_>) -> Result<State, String>;
 
@@ -176,6 +188,8 @@ pub trait Plugin {
     const OWNERS: Option<Owners> = None;
     /// [`PluginV1::busy`].
     const BUSY: Option<Busy> = None;
+    /// [`PluginV1::dependencies`].
+    const DEPENDENCIES: Option<Dependencies> = None;
 }
 
 /// The struct that a plugin's entry function points to.
@@ -196,6 +210,10 @@ pub const fn table<P: Plugin>() -> PluginV1 {
             Some(_) => Some(busy_shim::<P>),
             None => None,
         },
+        dependencies: match P::DEPENDENCIES {
+            Some(_) => Some(dependencies_shim::<P>),
+            None => None,
+        },
     }
 }
 
@@ -208,6 +226,7 @@ macro_rules! export {
         $(, expand: $expand:expr)?
         $(, owners: $owners:expr)?
         $(, busy: $busy:expr)?
+        $(, dependencies: $dependencies:expr)?
         $(,)?
     } => {
         struct Exported;
@@ -223,6 +242,7 @@ macro_rules! export {
             $(const EXPAND: ::core::option::Option<$crate::rust::Expand> = Some($expand);)?
             $(const OWNERS: ::core::option::Option<$crate::rust::Owners> = Some($owners);)?
             $(const BUSY: ::core::option::Option<$crate::rust::Busy> = Some($busy);)?
+            $(const DEPENDENCIES: ::core::option::Option<$crate::rust::Dependencies> = Some($dependencies);)?
         }
 
         static TABLE: $crate::PluginV1 = $crate::rust::table::<Exported>();
@@ -265,6 +285,20 @@ unsafe extern "C" fn owners_shim<P: Plugin>(
     let (root, paths, sink) = unsafe { (root.as_slice(), slices(paths, count), &*sink) };
     guarded(sink, |sink| match P::OWNERS {
         Some(owners) => owners(path(root), &paths, sink).map(|()| OK),
+        None => Ok(FAILED),
+    })
+}
+
+unsafe extern "C" fn dependencies_shim<P: Plugin>(
+    root: Bytes,
+    packages: *const Bytes,
+    count: usize,
+    sink: *const crate::Sink,
+) -> i32 {
+    // SAFETY: the host hands over bytes and pointers that are valid for the call.
+    let (root, packages, sink) = unsafe { (root.as_slice(), slices(packages, count), &*sink) };
+    guarded(sink, |sink| match P::DEPENDENCIES {
+        Some(dependencies) => dependencies(path(root), &packages, sink).map(|()| OK),
         None => Ok(FAILED),
     })
 }
@@ -380,5 +414,6 @@ mod tests {
     fn functions_that_are_left_out_are_null() {
         let table = table::<Bad>();
         assert!(table.expand.is_none() && table.owners.is_none() && table.busy.is_none());
+        assert!(table.dependencies.is_none());
     }
 }

@@ -25,8 +25,8 @@ fn rust_layout() -> Layout {
     layout! {
         "reexec_bytes" = Bytes { data, len }
         "reexec_trigger" = Trigger { size, phase, root, arguments, argument_count, input, since }
-        "reexec_sink" = Sink { size, context, package, file, tree, owner, message }
-        "reexec_plugin_v1" = PluginV1 { size, name, read, expand, owners, busy }
+        "reexec_sink" = Sink { size, context, package, file, tree, owner, message, dependency }
+        "reexec_plugin_v1" = PluginV1 { size, name, read, expand, owners, busy, dependencies }
     }
 }
 

@@ -7,6 +7,7 @@
 mod busy;
 mod claims;
 mod database;
+mod dependencies;
 mod owners;
 mod status;
 pub mod trigger;
@@ -17,4 +18,5 @@ reexec_plugin_abi::export! {
     expand: claims::expand,
     owners: owners::owners,
     busy: busy::busy,
+    dependencies: dependencies::dependencies,
 }

@@ -18,12 +18,27 @@ pub struct Package<'a> {
     pub must_reinstall: bool,
     /// Lines of the `Conffiles` field.
     conffiles: &'a [u8],
+    /// `Depends` and `Pre-Depends`.
+    depends: [&'a [u8]; 2],
+    /// `Provides`.
+    provides: &'a [u8],
 }
 
 impl<'a> Package<'a> {
     /// Whether files of it are on disk.
     pub fn has_files(&self) -> bool {
         !matches!(self.state, b"config-files" | b"not-installed" | b"")
+    }
+
+    /// Names that it depends on, alternatives too: which of them is meant shows by what is installed.
+    pub fn depends(&self) -> impl Iterator<Item = &'a [u8]> {
+        let parts = |field: &'a [u8]| field.split(|byte| b",|".contains(byte)).map(name_in);
+        self.depends.into_iter().flat_map(parts).filter(|name| !name.is_empty())
+    }
+
+    /// Names that it stands for besides its own.
+    pub fn provides(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.provides.split(|byte| *byte == b',').map(name_in).filter(|name| !name.is_empty())
     }
 
     /// Configuration files with the digest that dpkg keeps for the packaged version.
@@ -41,6 +56,13 @@ impl<'a> Package<'a> {
             }
         })
     }
+}
+
+/// The name of a package in one part of a relation: `name`, `name:any (>= 1)`.
+fn name_in(part: &[u8]) -> &[u8] {
+    let part = part.trim_ascii();
+    let end = part.iter().position(|byte| b" (:[<".contains(byte)).unwrap_or(part.len());
+    &part[..end]
 }
 
 /// All packages.
@@ -100,7 +122,12 @@ fn next_stanza<'a>(all: &mut reexec_plugin_paths::Lines<'a>) -> Package<'a> {
             break;
         }
         match line[0] {
-            b'P' => set(&mut package.name, line, b"Package:"),
+            b'P' => {
+                set(&mut package.name, line, b"Package:");
+                set(&mut package.provides, line, b"Provides:");
+                set(&mut package.depends[1], line, b"Pre-Depends:");
+            }
+            b'D' => set(&mut package.depends[0], line, b"Depends:"),
             b'A' => set(&mut package.architecture, line, b"Architecture:"),
             b'V' => set(&mut package.version, line, b"Version:"),
             b'S' => {

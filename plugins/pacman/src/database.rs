@@ -114,12 +114,24 @@ impl Database {
         self.local.join(std::ffi::OsStr::from_bytes(&entry.folder)).join(name)
     }
 
+    /// Reads the description of an entry into a buffer that is used again for each.
+    pub fn read_desc(&self, entry: &Entry, into: &mut Vec<u8>) -> std::io::Result<()> {
+        into.clear();
+        File::open(self.file(entry, "desc"))?.take(MAX_LIST).read_to_end(into)?;
+        Ok(())
+    }
+
     /// Reads the list of an entry into a buffer that is used again for each.
     pub fn read_files(&self, entry: &Entry, into: &mut Vec<u8>) -> std::io::Result<()> {
         into.clear();
         File::open(self.file(entry, "files"))?.take(MAX_LIST).read_to_end(into)?;
         Ok(())
     }
+}
+
+/// The lines of a section of a `desc` file.
+pub fn described<'a>(desc: &'a [u8], title: &[u8]) -> Section<'a> {
+    section(desc, title)
 }
 
 /// What was not read, as a line for the admin.

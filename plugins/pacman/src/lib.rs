@@ -8,6 +8,7 @@ mod busy;
 mod claims;
 mod config;
 mod database;
+mod dependencies;
 mod mtree;
 mod owners;
 pub mod trigger;
@@ -18,4 +19,5 @@ reexec_plugin_abi::export! {
     expand: claims::expand,
     owners: owners::owners,
     busy: busy::busy,
+    dependencies: dependencies::dependencies,
 }

@@ -174,6 +174,11 @@ impl Database {
         self.numbers("SELECT hnum FROM Name WHERE key = ?1 ORDER BY hnum", [Text(name)])
     }
 
+    /// The packages that provide a capability.
+    pub fn providers(&self, capability: &[u8]) -> Result<Vec<Number>, String> {
+        self.numbers("SELECT DISTINCT hnum FROM Providename WHERE key = ?1 ORDER BY hnum", [Text(capability)])
+    }
+
     /// The packages that came with the one that was installed last.
     pub fn last_transaction(&self) -> Result<Vec<Number>, String> {
         self.numbers(

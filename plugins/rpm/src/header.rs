@@ -18,6 +18,7 @@ mod tag {
     pub const FILE_MODES: u32 = 1030;
     pub const FILE_DIGESTS: u32 = 1035;
     pub const FILE_FLAGS: u32 = 1037;
+    pub const REQUIRE_NAME: u32 = 1049;
     pub const DIR_INDEXES: u32 = 1116;
     pub const BASE_NAMES: u32 = 1117;
     pub const DIR_NAMES: u32 = 1118;
@@ -82,6 +83,12 @@ impl<'a> Header<'a> {
 
     fn number(&self, tag: u32) -> Option<u32> {
         self.value(tag)?.numbers(0)
+    }
+
+    /// What it requires: names of packages, paths and capabilities such as `libx.so.1()(64bit)`, without
+    /// versions.
+    pub fn requires(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.value(tag::REQUIRE_NAME).into_iter().flat_map(Value::strings)
     }
 
     /// The package's name.

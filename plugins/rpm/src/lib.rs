@@ -8,6 +8,7 @@ pub mod bent;
 mod busy;
 mod claims;
 mod database;
+mod dependencies;
 pub mod frame;
 pub mod header;
 mod owners;
@@ -21,4 +22,5 @@ reexec_plugin_abi::export! {
     expand: claims::expand,
     owners: owners::owners,
     busy: busy::busy,
+    dependencies: dependencies::dependencies,
 }

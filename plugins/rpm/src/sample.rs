@@ -26,6 +26,7 @@ pub fn database(root: &TestRoot, folder: &str, packages: &[Package]) -> Connecti
             "PRAGMA journal_mode = WAL;
                  CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);
                  CREATE TABLE 'Name' (key TEXT NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL);
+                 CREATE TABLE 'Providename' (key TEXT NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL);
                  CREATE TABLE 'Basenames' (key TEXT NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL);
                  CREATE TABLE 'Installtid' (key BLOB NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL);",
         )
@@ -45,6 +46,9 @@ pub struct Package {
     /// sha256, unless it is to be that of old packages: none said, which means md5.
     pub algorithm: Option<u32>,
     pub files: Vec<File>,
+    pub requires: &'static [&'static str],
+    /// Besides its own name.
+    pub provides: &'static [&'static str],
 }
 
 /// A file of a package: path, digest, state, flags, mode.
@@ -59,7 +63,17 @@ pub fn file(path: impl AsRef<[u8]>, digest: &'static str) -> File {
 /// A package for this machine.
 pub fn package(name: &'static str, version: &'static str, transaction: u32, files: &[File]) -> Package {
     let architecture = std::env::consts::ARCH;
-    Package { name, version, architecture, epoch: None, transaction, algorithm: Some(8), files: files.to_vec() }
+    Package {
+        name,
+        version,
+        architecture,
+        epoch: None,
+        transaction,
+        algorithm: Some(8),
+        files: files.to_vec(),
+        requires: &[],
+        provides: &[],
+    }
 }
 
 impl Package {
@@ -68,6 +82,9 @@ impl Package {
         let number = to.last_insert_rowid();
         let text = |bytes: &[u8]| rusqlite::types::Value::Blob(bytes.to_vec());
         to.execute("INSERT INTO Name VALUES (?1, ?2, 0)", params![self.name, number]).expect("name");
+        for capability in std::iter::once(&self.name).chain(self.provides) {
+            to.execute("INSERT INTO Providename VALUES (?1, ?2, 0)", params![capability, number]).expect("provides");
+        }
         to.execute("INSERT INTO Installtid VALUES (?1, ?2, 0)", params![self.transaction.to_le_bytes(), number])
             .expect("transaction");
         for (index, file) in self.files.iter().enumerate() {
@@ -105,6 +122,8 @@ impl Package {
         header.add(1030, 3, count, self.files.iter().flat_map(|file| file.4.to_be_bytes()).collect());
         header.add(1035, 8, count, strings(&digests));
         header.add(1037, 4, count, self.files.iter().flat_map(|file| file.3.to_be_bytes()).collect());
+        let requires: Vec<&[u8]> = self.requires.iter().map(|name| name.as_bytes()).collect();
+        header.add(1049, 8, requires.len(), strings(&requires));
         header.add(1116, 4, count, of);
         header.add(1117, 8, count, strings(&names));
         header.add(1118, 8, folders.len(), strings(&folders));

@@ -31,6 +31,8 @@ pub struct ClaimIndex {
     newest_link: Option<Stamp>,
     texts: HashMap<PathBuf, Vec<(FileFacts, String)>>,
     same_version: HashSet<String>,
+    /// Old and new version of packages that were upgraded.
+    versions: HashMap<String, (String, String)>,
 }
 
 impl ClaimIndex {
@@ -57,6 +59,11 @@ impl ClaimIndex {
             let Some(digest) = &snapshot.digest else { continue };
             self.texts.entry(snapshot.path.clone()).or_default().push((snapshot.facts, digest.clone()));
         }
+        let upgraded = |package: &Package| {
+            let versions = (package.old.clone()?, package.new.clone()?);
+            (versions.0 != versions.1).then(|| (package.name.clone(), versions))
+        };
+        self.versions.extend(packages.iter().filter_map(upgraded));
         let same = |package: &&Package| package.old.is_some() && package.old == package.new;
         self.same_version.extend(packages.iter().filter(same).map(|package| package.name.clone()));
     }
@@ -70,6 +77,11 @@ impl ClaimIndex {
     /// Whether the claim comes from a package that was installed again in the version that it had.
     pub fn is_same_version(&self, file: &ClaimedFile) -> bool {
         file.package.as_ref().is_some_and(|package| self.same_version.contains(package))
+    }
+
+    /// Whether two packages went from one version to another one together: they are made of one source.
+    pub fn are_siblings(&self, one: &str, other: &str) -> bool {
+        self.versions.get(one).zip(self.versions.get(other)).is_some_and(|(one, other)| one == other)
     }
 
     /// Notes when a claimed symbolic link, or one on the way to a claimed file, was made.

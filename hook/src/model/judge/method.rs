@@ -1,6 +1,6 @@
 //! How a file was replaced, from the evidence that the two inodes keep.
 
-use crate::model::file::FileFacts;
+use crate::model::file::{FileFacts, Look};
 use crate::model::time::span;
 use crate::model::verdict::Method;
 
@@ -61,6 +61,35 @@ pub fn method_of(old: Option<&FileFacts>, new: &FileFacts, keeps_death: bool) ->
     }
 }
 
+/// How a file that nobody maps was replaced since its facts were taken before a transaction. `old` is the
+/// inode of that time if it still is somewhere.
+pub fn method_since(before: &FileFacts, old: Option<&FileFacts>, now: &Look, keeps_death: bool) -> Judged {
+    let now = match now {
+        Look::Found(now) => now,
+        Look::Absent => return Judged::new(Method::Removed, "the path names nothing any more"),
+        Look::Hidden(why) => return Judged::new(Method::Unknown, why.clone()),
+    };
+    if (before.id, before.born) != (now.id, now.born) {
+        return match old {
+            Some(old) => method_of(Some(old), now, keeps_death),
+            None => Judged::new(
+                Method::Unknown,
+                "the path names another inode than before the transaction; the old one is gone, and with it the moment at which it lost its name",
+            ),
+        };
+    }
+    match (before.size, before.modified) == (now.size, now.modified) {
+        true if before.changed == now.changed => {
+            Judged::new(Method::Untouched, "the inode and its times are those of before the transaction")
+        }
+        true => Judged::new(
+            Method::Untouched,
+            "the inode of before the transaction: its rights or its links changed, its bytes did not",
+        ),
+        false => Judged::new(Method::Overwritten, "the inode of before the transaction, and it was written to since"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +116,26 @@ mod tests {
             assert_eq!(method_of(Some(&old), &new, keeps_death).method, expected);
         }
         assert_eq!(method_of(None, &facts(2, Some(1), 1, 1), true).method, Method::Unknown);
+    }
+
+    #[test]
+    fn of_a_file_that_nobody_maps_the_picture_from_before_tells() {
+        let before = facts(1, Some(10), 20, 1);
+        let written = FileFacts { size: 2, modified: 30, changed: 30, ..before };
+        let at = |facts| Look::Found(facts);
+        for (old, now, expected) in [
+            (None, at(before), Method::Untouched),
+            (None, at(FileFacts { changed: 30, mode: 0o711, ..before }), Method::Untouched),
+            (None, at(written), Method::Overwritten),
+            (None, at(facts(2, Some(25), 30, 1)), Method::Unknown),
+            // The number was given out again: another file.
+            (None, at(facts(1, Some(25), 30, 1)), Method::Unknown),
+            (Some(facts(1, Some(10), 28, 0)), at(facts(2, Some(25), 28, 1)), Method::Renamed),
+            (Some(facts(1, Some(10), 22, 0)), at(facts(2, Some(25), 25, 1)), Method::Recreated),
+            (None, Look::Absent, Method::Removed),
+            (None, Look::Hidden("no".to_owned()), Method::Unknown),
+        ] {
+            assert_eq!(method_since(&before, old.as_ref(), &now, true).method, expected, "{now:?}");
+        }
     }
 }

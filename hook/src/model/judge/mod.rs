@@ -8,7 +8,7 @@ pub mod standing;
 pub mod window;
 
 pub use claims::{ClaimIndex, ClaimedFile};
-pub use method::{method_of, Judged};
+pub use method::{method_of, method_since, Judged};
 pub use process::{end_of_pages, in_question, judge_process, Candidate, Named, Use, VerdictOf};
 pub use standing::{Claimed, FileView, Sighting, Space, Standing};
-pub use window::{mixed, Window};
+pub use window::{mixed, Numbering, Window};

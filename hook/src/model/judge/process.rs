@@ -69,6 +69,9 @@ pub struct Candidate {
     pub uses: Vec<Use>,
     /// Scripts that it reads and that were replaced since, found by the script rules.
     pub scripts: Vec<Cause>,
+    /// The script that it reads, where sources that such a program may read were replaced since it started
+    /// and nothing that was seen tells whether it did.
+    pub script: Option<PathBuf>,
     /// Why it could not be looked at.
     pub gap: Option<Gap>,
 }
@@ -197,7 +200,7 @@ fn effect(usage: &Use, file: &FileView, candidate: &Candidate) -> Effect {
         Standing::Covered => match usage.kind() {
             CauseKind::Data => Effect::None,
             CauseKind::Executable | CauseKind::Library | CauseKind::Script => {
-                doubt(file, "is there, but its path does not lead to it: another file system is mounted over it")
+                doubt(file, "is there, but its path does not lead to it: another file system is mounted over it, or its own is mounted no more")
             }
         },
     }
@@ -229,7 +232,7 @@ fn cause(
         current: current.map(|facts| facts.id),
         evidence,
         certainty: Certainty::Proven,
-        inside: !file.sighting.on_host,
+        root: file.sighting.path_root(),
         damage: None,
     })
 }
@@ -382,7 +385,7 @@ pub fn in_question(usage: &Use, file: &FileView, started: Option<Stamp>) -> bool
         Standing::NoFile => false,
         Standing::Hidden(_) | Standing::Gone | Standing::Covered | Standing::Replaced { .. } => true,
         Standing::Live(facts) => {
-            let young = |started: Stamp| facts.last_change() > started;
+            let young = |started: Stamp| file.last_change(facts) > started;
             let code = usage.execute || usage.is_program;
             file.aside.is_some()
                 || (code && file.sighting.bound && facts.links == 0)

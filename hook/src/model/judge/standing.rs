@@ -3,7 +3,7 @@
 use super::method::{method_of, Judged};
 use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::mapping;
-use crate::model::verdict::{Content, Method};
+use crate::model::verdict::{Content, Method, PathRoot};
 use std::path::PathBuf;
 
 /// A mount namespace, as an index; the host's is [`Space::HOST`].
@@ -29,6 +29,8 @@ pub struct Sighting {
     /// Whether the file system of the mapped inode is mounted anywhere in its namespace. Memory that
     /// only looks like a file (memfd, System V, shared anonymous, aio) lives on one that is not.
     pub mounted: bool,
+    /// Of a file system that is not mounted: whether it is one for files all the same, that was mounted once.
+    pub unmounted: bool,
     /// Whether a replaced inode's change time is the moment of its replacement there.
     pub keeps_death: bool,
     /// Whether just this file is mounted there: then its path leads to it even without a name.
@@ -37,6 +39,8 @@ pub struct Sighting {
     pub names: Vec<(PathBuf, Look)>,
     /// Whether its path means the same file on the host: it lies in one of the host's own folders.
     pub on_host: bool,
+    /// Whether it lies on another mount than the root of its namespace.
+    pub mounted_in: bool,
     /// Whether it lies below a folder that anybody may write to (`/tmp`, mode 1777), where no package
     /// puts a file.
     pub in_scratch_folder: bool,
@@ -85,6 +89,15 @@ impl Sighting {
         &self.names[self.meant()].0
     }
 
+    /// From where its path is meant.
+    pub fn path_root(&self) -> PathRoot {
+        match (self.on_host, self.mounted_in) {
+            (true, _) => PathRoot::Host,
+            (false, false) => PathRoot::Own,
+            (false, true) => PathRoot::Mounted,
+        }
+    }
+
     /// Index of the name that is meant: the one that leads to the mapped inode; else, where the
     /// kernel says that the name is gone, the stripped one; else the literal one.
     fn meant(&self) -> usize {
@@ -121,7 +134,7 @@ impl Sighting {
         let deleted = mapping::says_deleted(&self.name);
         if !self.mounted {
             // Memory that only looks like a file never had a name, and the kernel says so.
-            let was_file = self.name.starts_with(b"/") && !deleted;
+            let was_file = self.name.starts_with(b"/") && (!deleted || self.unmounted);
             return if was_file { Standing::Covered } else { Standing::NoFile };
         }
         if self.mapped.found().is_some_and(|mapped| mapped.kind != FileKind::Regular) {
@@ -151,6 +164,9 @@ pub struct FileView {
     pub content: Content,
     /// Whether the contents were compared and a file in its place was looked for.
     pub examined: bool,
+    /// When one of its folders was moved, at the latest: the file keeps its times, and another one may
+    /// stand now where it stood.
+    pub folder_moved: Option<Stamp>,
     /// For a live file that another file took the place of without deleting it.
     pub aside: Option<super::aside::Aside>,
     /// Who says that it was replaced.
@@ -180,6 +196,7 @@ impl FileView {
             standing,
             content: Content::Unknown,
             examined: false,
+            folder_moved: None,
             aside: None,
             claimed: Claimed::No,
             package: None,
@@ -189,6 +206,11 @@ impl FileView {
             rewritten: None,
             first_user: None,
         }
+    }
+
+    /// When a live file, or what its path leads through, last changed.
+    pub fn last_change(&self, facts: &FileFacts) -> Stamp {
+        self.folder_moved.map_or(facts.last_change(), |moved| moved.max(facts.last_change()))
     }
 
     /// Whether the path is in a package or somebody says that it was replaced.
@@ -223,10 +245,12 @@ mod tests {
             printed: FileId { dev: 9, ino: 7 },
             mapped: Look::Found(facts(7)),
             mounted: true,
+            unmounted: false,
             keeps_death: true,
             bound: false,
             names: names.iter().map(|(path, look)| (PathBuf::from(path), look.clone())).collect(),
             on_host: true,
+            mounted_in: false,
             in_scratch_folder: false,
         }
     }
@@ -264,6 +288,8 @@ mod tests {
             ..sighting("/memfd:x (deleted)", &[("/memfd:x (deleted)", Look::Absent), ("/memfd:x", Look::Absent)])
         };
         assert_eq!(seen.standing(), Standing::NoFile);
+        let of_files = Sighting { unmounted: true, ..seen };
+        assert_eq!(of_files.standing(), Standing::Covered, "it was mounted once");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which rule decides about an owner, and why the ones before it do not.
 
-use super::{Ladder, Mismatch, Policy, Rule, Source, Step, Subject};
+use super::{Action, Condition, Ladder, Mismatch, Policy, Rule, Source, Step, Subject};
 use crate::model::owner::OwnerKind;
-use crate::model::verdict::Verdict;
+use crate::model::verdict::{CauseKind, Verdict};
 
 /// What is said of one owner, and by which rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +65,28 @@ impl Rule {
         self.matching.mismatch(subject).is_none()
     }
 
+    /// Whether it asks for data files by their kind: only such a rule makes a replaced one count.
+    fn names_data(&self) -> bool {
+        let names = |one: &Condition| matches!(one, Condition::Cause(kinds) if kinds.contains(&CauseKind::Data));
+        self.matching.must.iter().any(names)
+    }
+
+    /// Whether the replaced data file that it decides about counts.
+    pub fn counts_data(&self) -> bool {
+        self.names_data() && self.ladder.actions() != [Action::Ignore]
+    }
+
     fn names(&self, subject: &Subject<'_>) -> bool {
         subject.unit.is_some_and(|unit| self.matching.names_unit(unit))
     }
 }
 
 impl Policy {
+    /// Whether a rule asks for data files by their kind.
+    pub fn names_data(&self) -> bool {
+        self.rules.iter().any(Rule::names_data)
+    }
+
     /// The rule that protects a service of this name from being restarted.
     pub fn guard_of(&self, unit: &str) -> Option<&Rule> {
         let subject = Subject { unit: Some(unit), ..Subject::new(OwnerKind::Service, Verdict::Stale) };

@@ -133,6 +133,7 @@ impl Journal {
             snapshots: Vec::new(),
             caller: String::new(),
             hangs_on: Vec::new(),
+            numbering: None,
             gaps: Vec::new(),
             told: true,
         };

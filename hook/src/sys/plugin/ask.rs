@@ -104,6 +104,13 @@ fn answer(plugin: &Plugin, question: &Question, payload: &[u8], printed: &str) -
         }
         Question::Owners { paths, .. } => Ok(Answer::Owners(by_path(heard, paths.len()))),
         Question::Busy { .. } => Ok(Answer::Busy(wire::busy_of(heard))),
+        Question::Dependencies { packages, .. } => {
+            let mut all = vec![Vec::new(); packages.len()];
+            for (index, package) in heard.dependencies {
+                all.get_mut(index).into_iter().for_each(|of: &mut Vec<String>| of.push(package.clone()));
+            }
+            Ok(Answer::Dependencies(all))
+        }
     }
 }
 
@@ -305,7 +312,7 @@ impl<'a> Talk<'a> {
 }
 
 fn stage_of(byte: u8) -> Stage {
-    [Function::Read, Function::Expand, Function::Owners, Function::Busy]
+    Function::ALL
         .into_iter()
         .map(Stage::Asking)
         .chain([Stage::Loading])

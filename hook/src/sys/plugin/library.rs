@@ -59,11 +59,12 @@ impl Library {
     pub(super) fn ask(&self, question: &Question) -> Result<Vec<u8>, PluginError> {
         let function = question.function();
         let absent = || PluginError::NoFunction { file: self.file.clone(), function };
-        let paths = match question {
+        let asked = match question {
             Question::Owners { paths, .. } => paths.len(),
+            Question::Dependencies { packages, .. } => packages.len(),
             Question::Read(_) | Question::Expand { .. } | Question::Busy { .. } => 0,
         };
-        let ear = Ear::new(paths);
+        let ear = Ear::new(asked);
         let sink = ear.sink();
         let code = match question {
             Question::Read(trigger) => {
@@ -84,6 +85,12 @@ impl Library {
                 let all: Vec<_> = paths.iter().map(|path| bytes_of(path)).collect();
                 // SAFETY: as above.
                 unsafe { owners(bytes_of(root), all.as_ptr(), all.len(), &sink) }
+            }
+            Question::Dependencies { root, packages } => {
+                let dependencies = self.table.dependencies.ok_or_else(absent)?;
+                let all: Vec<_> = packages.iter().map(|name| Bytes::of(name.as_bytes())).collect();
+                // SAFETY: as above.
+                unsafe { dependencies(bytes_of(root), all.as_ptr(), all.len(), &sink) }
             }
             Question::Busy { root } => {
                 let busy = self.table.busy.ok_or_else(absent)?;
@@ -168,8 +175,8 @@ struct Heard {
     count: usize,
     messages: Vec<String>,
     more_messages: usize,
-    /// Number of paths that were asked for.
-    paths: usize,
+    /// Number of paths or packages that were asked for.
+    asked: usize,
     trouble: Option<Trouble>,
     closed: bool,
 }
@@ -181,8 +188,8 @@ enum Trouble {
 }
 
 impl Ear {
-    fn new(paths: usize) -> Ear {
-        Ear(Box::leak(Box::new(Mutex::new(Heard { paths, ..Heard::default() }))))
+    fn new(asked: usize) -> Ear {
+        Ear(Box::leak(Box::new(Mutex::new(Heard { asked, ..Heard::default() }))))
     }
 
     fn sink(&self) -> Sink {
@@ -194,6 +201,7 @@ impl Ear {
             tree: Some(hear_tree),
             owner: Some(hear_owner),
             message: Some(hear_message),
+            dependency: Some(hear_dependency),
         }
     }
 
@@ -243,8 +251,9 @@ impl Heard {
         if self.closed || self.trouble.is_some() {
             return;
         }
-        if let Some(index) = index.filter(|index| *index >= self.paths) {
-            let why = format!("it answered for path {index} of {}", self.paths);
+        if let Some(index) = index.filter(|index| *index >= self.asked) {
+            let what = if kind == record::OWNER { "path" } else { "package" };
+            let why = format!("it answered for {what} {index} of {}", self.asked);
             self.trouble = Some(Trouble::Garbage(why));
             return;
         }
@@ -341,6 +350,11 @@ unsafe extern "C" fn hear_owner(
     let strings = [package, version, algorithm, digest];
     // SAFETY: as in `hear_package`.
     unsafe { hear(context, |heard| heard.take(record::OWNER, Some(index), &strings)) }
+}
+
+unsafe extern "C" fn hear_dependency(context: *mut c_void, index: usize, package: Bytes) {
+    // SAFETY: as in `hear_package`.
+    unsafe { hear(context, |heard| heard.take(record::DEPENDENCY, Some(index), &[package])) }
 }
 
 unsafe extern "C" fn hear_message(context: *mut c_void, text: Bytes) {

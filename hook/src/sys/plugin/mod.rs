@@ -158,6 +158,13 @@ pub enum Question {
         /// Absolute paths below the root.
         paths: Vec<PathBuf>,
     },
+    /// On which packages do these depend?
+    Dependencies {
+        /// The folder that holds the system.
+        root: PathBuf,
+        /// Names as [`Package::name`] has them.
+        packages: Vec<String>,
+    },
     /// Are packages being changed now?
     Busy {
         /// The folder that holds the system.
@@ -173,6 +180,7 @@ impl Question {
             Question::Expand { .. } => Function::Expand,
             Question::Owners { .. } => Function::Owners,
             Question::Busy { .. } => Function::Busy,
+            Question::Dependencies { .. } => Function::Dependencies,
         }
     }
 }
@@ -186,6 +194,8 @@ pub enum Answer {
     Owners(Vec<Option<Ownership>>),
     /// To [`Question::Busy`].
     Busy(Busy),
+    /// To [`Question::Dependencies`]: those of each package, in order.
+    Dependencies(Vec<Vec<String>>),
 }
 
 /// Packages and claims.
@@ -239,6 +249,14 @@ pub enum Function {
     Owners = 3,
     /// `busy`.
     Busy = 4,
+    /// `dependencies`.
+    Dependencies = 5,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Function; 5] =
+        [Function::Read, Function::Expand, Function::Owners, Function::Busy, Function::Dependencies];
 }
 
 impl fmt::Display for Function {
@@ -248,6 +266,7 @@ impl fmt::Display for Function {
             Function::Expand => "expand",
             Function::Owners => "owners",
             Function::Busy => "busy",
+            Function::Dependencies => "dependencies",
         })
     }
 }
@@ -284,7 +303,21 @@ impl Plugin {
         let (root, paths) = (root.to_owned(), paths.iter().map(|path| path.into()).collect());
         match self.one(Question::Owners { root, paths }, deadline)? {
             Answer::Owners(owners) => Ok(owners),
-            Answer::Reading(_) | Answer::Busy(_) => Err(self.unparsed(Function::Owners)),
+            Answer::Reading(_) | Answer::Busy(_) | Answer::Dependencies(_) => Err(self.unparsed(Function::Owners)),
+        }
+    }
+
+    /// The installed packages on which each of these depends, by itself or through others.
+    pub fn dependencies(
+        &self,
+        root: &Path,
+        packages: &[String],
+        deadline: Duration,
+    ) -> Result<Vec<Vec<String>>, PluginError> {
+        let (root, packages) = (root.to_owned(), packages.to_vec());
+        match self.one(Question::Dependencies { root, packages }, deadline)? {
+            Answer::Dependencies(all) => Ok(all),
+            Answer::Reading(_) | Answer::Busy(_) | Answer::Owners(_) => Err(self.unparsed(Function::Dependencies)),
         }
     }
 
@@ -292,7 +325,7 @@ impl Plugin {
     pub fn busy(&self, root: &Path, deadline: Duration) -> Result<Busy, PluginError> {
         match self.one(Question::Busy { root: root.to_owned() }, deadline)? {
             Answer::Busy(busy) => Ok(busy),
-            Answer::Reading(_) | Answer::Owners(_) => Err(self.unparsed(Function::Busy)),
+            Answer::Reading(_) | Answer::Owners(_) | Answer::Dependencies(_) => Err(self.unparsed(Function::Busy)),
         }
     }
 
@@ -310,7 +343,7 @@ impl Plugin {
         let function = question.function();
         match self.one(question, deadline)? {
             Answer::Reading(reading) => Ok(reading),
-            Answer::Owners(_) | Answer::Busy(_) => Err(self.unparsed(function)),
+            Answer::Owners(_) | Answer::Busy(_) | Answer::Dependencies(_) => Err(self.unparsed(function)),
         }
     }
 

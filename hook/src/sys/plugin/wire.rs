@@ -56,6 +56,7 @@ pub(super) mod record {
     pub(in super::super) const MESSAGE: u8 = 5;
     pub(in super::super) const BUSY: u8 = 6;
     pub(in super::super) const FAILURE: u8 = 7;
+    pub(in super::super) const DEPENDENCY: u8 = 8;
 }
 
 /// Bytes that are not what the other side ought to say.
@@ -146,6 +147,7 @@ const READ: u8 = 1;
 const EXPAND: u8 = 2;
 const OWNERS: u8 = 3;
 const BUSY: u8 = 4;
+const DEPENDENCIES: u8 = 5;
 
 impl Request {
     /// The bytes of a request, or what about it is too big to be sent.
@@ -197,8 +199,8 @@ fn put_question(to: &mut Vec<u8>, question: &Question) -> Result<(), String> {
             put(to, &trigger.input);
             to.extend_from_slice(&trigger.since.unwrap_or(0).to_le_bytes());
         }
-        Question::Expand { root, packages } => {
-            to.push(EXPAND);
+        Question::Expand { root, packages } | Question::Dependencies { root, packages } => {
+            to.push(if question.function() == Function::Expand { EXPAND } else { DEPENDENCIES });
             put_short(to, root.as_os_str().as_bytes())?;
             put_number(to, packages.len() as u64);
             for package in packages {
@@ -250,9 +252,12 @@ fn take_question(from: &mut Taker<'_>) -> Result<Question, Malformed> {
     }
     let root = path_of(from.bytes(MAX_STRING)?);
     match kind {
-        EXPAND => {
+        EXPAND | DEPENDENCIES => {
             let packages = take_list(from, |bytes| String::from_utf8_lossy(bytes).into_owned())?;
-            Ok(Question::Expand { root, packages })
+            Ok(match kind {
+                EXPAND => Question::Expand { root, packages },
+                _ => Question::Dependencies { root, packages },
+            })
         }
         OWNERS => Ok(Question::Owners { root, paths: take_list(from, path_of)? }),
         BUSY => Ok(Question::Busy { root }),
@@ -289,6 +294,7 @@ pub(super) fn frame(bytes: &[u8]) -> Result<Option<Framed<'_>>, Malformed> {
 pub(super) struct Heard {
     pub(super) reading: Reading,
     pub(super) owners: Vec<(usize, Ownership)>,
+    pub(super) dependencies: Vec<(usize, String)>,
     pub(super) busy: Option<i32>,
 }
 
@@ -335,6 +341,10 @@ pub(super) fn parse_answer(payload: &[u8], file: &Path) -> Result<Heard, Unheard
                 let digest = (!digest.is_empty()).then_some((algorithm, digest));
                 heard.owners.push((index, Ownership { package, version, digest }));
             }
+            record::DEPENDENCY => {
+                let index = usize::try_from(from.number()?).map_err(|_| Malformed)?;
+                heard.dependencies.push((index, from.text()?));
+            }
             record::MESSAGE => heard.reading.messages = from.texts()?,
             record::BUSY => heard.busy = Some(from.number()? as i32),
             record::FAILURE => return Err(Unheard::Said(take_error(&mut from, file)?)),
@@ -369,8 +379,6 @@ fn take_path(from: &mut Taker<'_>) -> Result<PathBuf, Unheard> {
     Ok(path_of(bytes))
 }
 
-const FUNCTIONS: [Function; 4] = [Function::Read, Function::Expand, Function::Owners, Function::Busy];
-
 /// Appends an error that a plugin's process found.
 pub(super) fn put_error(to: &mut Vec<u8>, error: &PluginError) {
     use PluginError::*;
@@ -403,7 +411,7 @@ pub(super) fn take_error(from: &mut Taker<'_>, file: &Path) -> Result<PluginErro
     let file = file.to_owned();
     let (kind, function, number) = (from.byte()?, from.byte()?, from.number()?);
     let said = from.texts()?;
-    let function = FUNCTIONS.into_iter().find(|candidate| *candidate as u8 == function).unwrap_or(Function::Read);
+    let function = Function::ALL.into_iter().find(|candidate| *candidate as u8 == function).unwrap_or(Function::Read);
     let why = || said.join("; ");
     Ok(match kind {
         1 => PluginError::Untrusted { file, why: why() },
@@ -440,6 +448,7 @@ mod tests {
                 }),
                 Question::Expand { root: root.clone(), packages: vec!["a".to_owned()] },
                 Question::Owners { root: root.clone(), paths: vec!["/b".into(), "/c".into()] },
+                Question::Dependencies { root: root.clone(), packages: vec!["a".to_owned(), "b".to_owned()] },
                 Question::Busy { root },
             ],
         }
