@@ -100,6 +100,9 @@ install: installable $(if $(CLIENT),install-client)
 	    test ! -d "$$file" || continue; \
 	    mode=644; test ! -x "$$file" || mode=755; \
 	    install -Dm$$mode "$$file" "$(DESTDIR)$(PREFIX)/share/reexec/$${file#$(SHARE)/}"; done
+	for source in $(wildcard $(SHARE)/update.d/*) $(foreach plugin,$(notdir $(PLUGINS)),$(wildcard \
+	    plugins/$(patsubst libreexec_%.so,%,$(plugin))/integration/update.d/*)); do \
+	    install -Dm755 -t "$(DESTDIR)$(PREFIX)/share/reexec/update.d/$$(basename "$$source")" "$$source"/*; done
 	for file in $(wildcard $(SHARE)/catalog/*.catalog); do \
 	    install -Dm644 "$$file" "$(DESTDIR)$(PREFIX)/lib/systemd/catalog/$$(basename "$$file")"; done
 

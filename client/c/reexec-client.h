@@ -108,6 +108,10 @@ int reexec_client_execute(struct reexec_client *client);
  * execution.  1: told; 0: nobody wants to know. */
 int reexec_client_ready(void);
 
+/* Asks the update service (reexec watch) to look for something new; any program may, and needs no
+ * client for it.  Never blocks.  0: asked; -ENOENT or -ECONNREFUSED: no such service. */
+int reexec_client_look_now(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -40,6 +40,7 @@ mod trust;
 #[cfg(feature = "ask")]
 pub mod ask;
 pub mod notify;
+pub mod poke;
 pub mod protocol;
 #[cfg(test)]
 mod scratch;

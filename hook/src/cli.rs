@@ -1,8 +1,10 @@
 //! What was typed.
 
+use crate::model::policy::duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Finds who still runs replaced files after a package upgrade, acts by policy, and proves it.
 #[derive(Debug, Parser)]
@@ -102,6 +104,41 @@ pub enum Command {
     },
     /// Is everything wired, and does it work?
     Doctor(Common),
+    /// The update service: asks its sources for something new, installs it, and proves it
+    Watch(WatchArguments),
+}
+
+/// How the update service works.
+#[derive(Debug, Args)]
+pub struct WatchArguments {
+    /// Look once, and end
+    #[arg(long)]
+    pub once: bool,
+    /// Time between two looks when nobody asks
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+    pub every: Duration,
+    /// At most so much is added to that by chance
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    pub jitter: Duration,
+    /// Least time between two looks, however often somebody asks
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time)]
+    pub gap: Duration,
+    /// Deadline of a source's `check`
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    pub check: Duration,
+    /// Deadline of a source's `install`
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+    pub install: Duration,
+    /// Where users ask for a look, unless the service manager passes a socket
+    #[arg(long, value_name = "PATH", default_value = "/run/reexec-watch.socket")]
+    pub socket: PathBuf,
+    /// Folder that holds the sources, in etc/reexec/update.d
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| "a number and its unit: 500ms, 5s, 2m, 1h".to_owned())
 }
 
 /// A part of what needrestart tells.

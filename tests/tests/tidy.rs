@@ -61,8 +61,14 @@ const EXITS: [&str; 2] = ["hook/src/main.rs", "hook/src/sys/plugin"];
 
 /// Besides `main.rs`, only this asks about the streams: whether they are a terminal, how wide it is.
 /// A build script speaks to cargo, and an example is a program of its own.
-const STREAMS: [&str; 5] =
-    ["hook/src/main.rs", "hook/src/sys/host", "hook/src/sys/progress", "client/c/build.rs", "client/examples/ask"];
+const STREAMS: [&str; 6] = [
+    "hook/src/main.rs",
+    "hook/src/sys/host",
+    "hook/src/sys/log",
+    "hook/src/sys/progress",
+    "client/c/build.rs",
+    "client/examples/ask",
+];
 
 type Rule = fn(&Source) -> Vec<(usize, String)>;
 

@@ -388,3 +388,13 @@ pub extern "C" fn reexec_client_ready() -> c_int {
         Err(_) => -libc::EIO,
     }
 }
+
+/// Asks the update service (`reexec watch`) to look for something new.
+#[no_mangle]
+pub extern "C" fn reexec_client_look_now() -> c_int {
+    match catch_unwind(reexec_client::poke::look_now) {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => -error.raw_os_error().unwrap_or(libc::EIO),
+        Err(_) => -libc::EIO,
+    }
+}

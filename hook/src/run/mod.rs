@@ -36,3 +36,4 @@ pub mod texts;
 pub mod told;
 pub mod traces;
 pub mod wait;
+pub mod watch;

@@ -78,4 +78,9 @@ impl Pinned {
             other => NotSent::Failed(other.to_string()),
         })
     }
+
+    /// Sends a signal to a process of our own, whatever it does with it.
+    pub fn send_plain(&self, signal: rustix::process::Signal) -> Result<(), Errno> {
+        rustix::process::pidfd_send_signal(&self.pidfd, signal)
+    }
 }

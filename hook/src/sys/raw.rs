@@ -16,6 +16,53 @@ pub enum Clock {
     Boottime,
 }
 
+/// Who sent a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sender {
+    /// Its pid; 0: it has no number in our pid namespace (`rustix` has no word for that).
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+}
+
+/// Takes one datagram from a socket that was told to ask for credentials, and drops what is in it; never
+/// blocks. `None`: the kernel says of nobody.
+pub fn receive_sender(socket: BorrowedFd<'_>) -> Result<Option<Sender>, Errno> {
+    const SPACE: usize = 64;
+    // Aligned as a `cmsghdr` is.
+    let mut space = [0_u64; SPACE / size_of::<u64>()];
+    let mut byte = [0_u8; 1];
+    let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: byte.len() };
+    // SAFETY: all zeroes are a message header without a name and without parts.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
+    (message.msg_control, message.msg_controllen) = (space.as_mut_ptr().cast(), SPACE as _);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the buffers outlive the call, and their sizes are said.
+    if unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) } < 0 {
+        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
+    }
+    // SAFETY: the kernel has filled in the header, which points into `space`.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    // SAFETY: it is null or a header inside of `space`.
+    let Some(first) = (unsafe { header.as_ref() }) else { return Ok(None) };
+    if (first.cmsg_level, first.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) {
+        return Ok(None);
+    }
+    // SAFETY: a message of this type holds a `ucred`, of which any bytes are a value.
+    let from: libc::ucred = unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(header).cast()) };
+    Ok(Some(Sender { pid: from.pid, uid: from.uid }))
+}
+
+/// A descriptor that whoever executed us left open, and that nobody here owns; `None` where it is closed. It
+/// is not handed on.
+pub fn inherited_descriptor(number: i32) -> Option<OwnedFd> {
+    // SAFETY: takes numbers; a closed descriptor answers EBADF.
+    let open = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } != -1;
+    // SAFETY: it is open, and our caller asks once for the one that the service manager told of.
+    open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// What a clock says, in nanoseconds. By the C library: the other way to the kernel's fast clock reads
 /// a page that valgrind takes away, and instructions are counted there.
 pub fn clock(clock: Clock) -> Stamp {

@@ -7,7 +7,7 @@
 mod action;
 mod decide;
 mod doubts;
-mod duration;
+pub mod duration;
 mod fragment;
 mod matching;
 mod merge;
