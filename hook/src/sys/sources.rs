@@ -6,8 +6,8 @@ use super::{procs, program};
 use crate::model::process::ProcessKey;
 use crate::model::watch::is_source_name;
 use anyhow::{bail, ensure, Context, Result};
-use rustix::process::{wait, Signal, WaitOptions};
-use std::collections::{BTreeMap, BTreeSet};
+use rustix::process::{getpgid, kill_process_group, wait, Pid, Signal, WaitOptions};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{PipeReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -133,7 +133,7 @@ pub fn run(source: &Source, part: Part, deadline: Duration, stopped: &dyn Fn() -
     std::thread::Builder::new().name("output".to_owned()).spawn(move || keeper.keep(reader)).context("a thread")?;
     let end = wait_for(&mut child, deadline, &printed, stopped)?;
     let leaves = part == Part::Install && matches!(end, End::Exited(_));
-    let killed = if leaves { 0 } else { end_all(&before) };
+    let killed = if leaves { 0 } else { end_all(&before, Pid::from_child(&child)) };
     if !matches!(end, End::Exited(_) | End::Signalled(_)) {
         let _ = child.wait();
     }
@@ -191,24 +191,29 @@ impl Printed {
     }
 }
 
-/// Ends all processes that came from us since `before`, also those that went their own way: stopped first,
-/// so that none starts another one unseen.
-fn end_all(before: &BTreeSet<i32>) -> usize {
+/// Ends all processes that came from us since `before`, also those that went their own way. By their groups
+/// first: the kernel ends a group at once, also the member that is just being started.
+fn end_all(before: &BTreeSet<i32>, first: Pid) -> usize {
     let mut ended = BTreeSet::new();
     for _ in 0..ROUNDS {
         let left = children(before);
         if left.is_empty() {
             break;
         }
-        for signal in [Signal::STOP, Signal::KILL] {
-            for (pid, started) in &left {
-                let key = ProcessKey { pid: *pid, start_ticks: *started };
-                if let Ok(process) = Pinned::open(Path::new("/proc"), key) {
-                    ended.extend(process.send_plain(signal).is_ok().then_some(*pid));
-                }
-            }
+        let pids: HashSet<Pid> = left.keys().filter_map(|pid| Pid::from_raw(*pid)).collect();
+        let groups: HashSet<Pid> = pids.iter().filter_map(|pid| getpgid(Some(*pid)).ok()).collect();
+        // Not ours, and none that one of them has joined.
+        for group in groups.iter().filter(|group| **group == first || pids.contains(group)) {
+            let _ = kill_process_group(*group, Signal::KILL);
         }
-        for pid in left.keys().filter_map(|pid| rustix::process::Pid::from_raw(*pid)) {
+        for (pid, started) in &left {
+            let key = ProcessKey { pid: *pid, start_ticks: *started };
+            if let Ok(process) = Pinned::open(Path::new("/proc"), key) {
+                let _ = process.send_plain(Signal::KILL);
+            }
+            ended.insert(*pid);
+        }
+        for pid in pids {
             let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
         }
         std::thread::sleep(Duration::from_millis(5));
