@@ -271,6 +271,24 @@ fn idle_it_does_not_wake_and_signals_are_heard() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_install_is_bracketed_and_its_end_is_told() -> Result<()> {
+    let Some(site) = Site::new()? else { skip!("needs root") };
+    site.source("echo something new")?;
+    for (install, said, code) in [
+        ("echo done", "installed, and nothing of what was acted on runs the old", 0),
+        ("echo later; exit 75", "install: later", 0),
+        ("echo broken; exit 9", "ended with 9", 1),
+    ] {
+        fs::write(site.part("install"), format!("#!/bin/sh\n[ -z \"${{SECRET:-}}\" ] || exit 8\n{install}\n"))?;
+        let output = site.once("20s")?;
+        ensure!(output.errors().contains(said) && output.code() == Some(code), "{install}: {output:?}");
+        ensure!(output.errors().contains("check: something new"), "{output:?}");
+    }
+    assert_eq!(site.left(), [""; 0]);
+    Ok(())
+}
+
 /// A drop folder, a key to sign with, and two files that are delivered.
 struct Delivery {
     folder: Scratch,

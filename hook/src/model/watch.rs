@@ -56,11 +56,11 @@ impl Agenda {
 }
 
 words! {
-    /// What the end of a source's program says.
+    /// What the end of a source's check says.
     Answer {
-        /// `check`: there is something to install; `install`: it is installed.
+        /// There is something to install.
         Yes = "yes",
-        /// `check`: nothing new; `install`: nothing was changed.
+        /// Nothing new.
         No = "no",
         /// Not now; the next look tries again (75 is EX_TEMPFAIL of sysexits.h).
         Later = "later",

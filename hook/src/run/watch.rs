@@ -1,5 +1,5 @@
-//! `watch`: the update service. It asks its sources, installs, and lets `apply` do what the policy says; so
-//! no program needs the right to change itself.
+//! `watch`: the update service. It asks its sources, and brackets what they install as `run` does; so no
+//! program needs the right to change itself.
 
 use crate::cli::WatchArguments;
 use crate::model::watch::{Agenda, Answer, Pace};
@@ -64,66 +64,45 @@ fn tell_senders(pokes: &Pokes) {
 /// Asks every source; whether all of them could be asked and did what they were to do.
 fn look(typed: &WatchArguments, wakes: &Wakes) -> bool {
     sources::reap();
-    let (mut good, mut installed) = (true, false);
+    let mut good = true;
     for (name, source) in sources::list(&typed.root) {
         if wakes.is_over() {
             return false;
         }
-        if let Err(error) = source.and_then(|source| update(&source, typed, wakes, &mut installed)) {
+        if let Err(error) = source.and_then(|source| update(&source, typed, wakes)) {
             log::line(&format!("source {name}: {error:#}"));
             good = false;
         }
     }
-    if installed && !wakes.is_over() {
-        good &= apply(wakes);
-    }
     good
 }
 
-/// Asks one source, and installs what it has; `touched` where something may have been replaced, also by an
-/// install that failed half-way.
-fn update(source: &Source, typed: &WatchArguments, wakes: &Wakes, touched: &mut bool) -> Result<()> {
-    match run(source, Part::Check, typed.check, wakes)? {
+/// Asks one source, and installs what it has.
+fn update(source: &Source, typed: &WatchArguments, wakes: &Wakes) -> Result<()> {
+    match Answer::of(run(source, Part::Check, typed.check, wakes)?) {
         Answer::Yes => {}
         Answer::No | Answer::Later => return Ok(()),
         Answer::Failed => bail!("check failed"),
     }
     log::line(&format!("source {}: installing", source.name));
-    *touched = true;
     match run(source, Part::Install, typed.install, wakes)? {
-        Answer::Yes => log::line(&format!("source {}: installed", source.name)),
-        Answer::No | Answer::Later => {}
-        Answer::Failed => bail!("install failed"),
+        0 => log::line(&format!("source {}: installed, and nothing of what was acted on runs the old", source.name)),
+        // EX_TEMPFAIL, as of a check.
+        75 => {}
+        code => bail!("install, or what was done about who runs the old, ended with {code} (reexec history --last)"),
     }
     Ok(())
 }
 
-fn run(source: &Source, part: Part, deadline: Duration, wakes: &Wakes) -> Result<Answer> {
+fn run(source: &Source, part: Part, deadline: Duration, wakes: &Wakes) -> Result<i32> {
     let ran = sources::run(source, part, deadline, &|| wakes.is_over())?;
     let of = format!("source {}: {}", source.name, part.word());
     if ran.killed > 0 {
         log::line(&format!("{of}: {} processes that it left were ended", ran.killed));
     }
-    let answer = Answer::of(sources::words(ran.end, deadline).map_err(|error| error.context(part.word()))?);
-    if answer != Answer::No && !ran.said.is_empty() {
+    let code = sources::words(ran.end, deadline).map_err(|error| error.context(part.word()))?;
+    if Answer::of(code) != Answer::No && !ran.said.is_empty() {
         log::line(&format!("{of}: {}", crate::model::text::escape(ran.said.as_bytes())));
     }
-    Ok(answer)
-}
-
-/// The policy, the steps and the proof, in a process of its own: a run that is told to end is taken up by the
-/// next one.
-fn apply(wakes: &Wakes) -> bool {
-    match service::apply(&|| wakes.is_over()) {
-        Ok(Some(0)) => true,
-        Ok(Some(code)) => {
-            log::line(&format!("apply ended with {code}; reexec history --last tells what is left"));
-            code != 2
-        }
-        Ok(None) => false,
-        Err(error) => {
-            log::line(&format!("apply: {error:#}"));
-            false
-        }
-    }
+    Ok(code)
 }

@@ -40,7 +40,7 @@ pub struct Source {
 pub enum Part {
     /// Says whether there is something to install. Nothing that it starts outlives it.
     Check,
-    /// Installs it. A service that it starts stays.
+    /// Installs it. A service that it starts stays; the exit code is that of `reexec run`.
     Install,
 }
 
@@ -121,7 +121,7 @@ pub fn run(source: &Source, part: Part, deadline: Duration, stopped: &dyn Fn() -
     program::is_trusted(&source.folder.join(part.word()))?;
     let before: BTreeSet<i32> = children(&BTreeSet::new()).into_keys().collect();
     let (reader, writer) = std::io::pipe().context("a pipe")?;
-    let mut command = Command::new(source.folder.join(part.word()));
+    let mut command = command(source, part);
     command.env_clear().env("PATH", program::PATH).env("LANG", "C.UTF-8").env("REEXEC_SOURCE", &source.name);
     command.current_dir("/").process_group(0).stdin(Stdio::null());
     command.stdout(writer.try_clone()?).stderr(writer);
@@ -138,6 +138,20 @@ pub fn run(source: &Source, part: Part, deadline: Duration, stopped: &dyn Fn() -
         let _ = child.wait();
     }
     Ok(Ran { end, said: printed.last_line(), killed })
+}
+
+/// A check as it is; an install bracketed by `reexec run`, in a process of its own: what it has written down is
+/// taken up by the next run if it is ended.
+fn command(source: &Source, part: Part) -> Command {
+    let program = source.folder.join(part.word());
+    match part {
+        Part::Check => Command::new(program),
+        Part::Install => {
+            let mut command = Command::new("/proc/self/exe");
+            command.args(["run", "--color", "never", "--"]).arg(program);
+            command
+        }
+    }
 }
 
 fn wait_for(child: &mut Child, deadline: Duration, printed: &Printed, stopped: &dyn Fn() -> bool) -> Result<End> {
