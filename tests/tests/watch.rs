@@ -277,7 +277,7 @@ fn an_install_is_bracketed_and_its_end_is_told() -> Result<()> {
     site.source("echo something new")?;
     for (install, said, code) in [
         ("echo done", "installed, and nothing of what was acted on runs the old", 0),
-        ("echo later; exit 75", "install: later", 0),
+        ("echo later; exit 75", ": installing", 0),
         ("echo broken; exit 9", "ended with 9", 1),
     ] {
         fs::write(site.part("install"), format!("#!/bin/sh\n[ -z \"${{SECRET:-}}\" ] || exit 8\n{install}\n"))?;
