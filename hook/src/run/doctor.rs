@@ -32,7 +32,19 @@ pub fn doctor(desk: &Desk<'_>) -> Vec<Check> {
     checks.extend(folders(&desk.common.root));
     checks.push(waiting(desk));
     checks.push(last_run(desk));
+    checks.extend(cut_short(desk));
     checks
+}
+
+/// A replacement that was killed waits for the next one, or for this; one that is under way looks the same,
+/// and is waited for.
+fn cut_short(desk: &Desk<'_>) -> Option<Check> {
+    let found = match desk.store.replacing() {
+        Ok(None) => return None,
+        Ok(Some(journal)) => format!("of {} files: it is under way, or was cut short", journal.entries.len()),
+        Err(error) => format!("{error:#}"),
+    };
+    Some(Check::bad("replacement", found, "reexec replace --recover"))
 }
 
 /// 0: all is wired and works; 1: something is missing or broken.

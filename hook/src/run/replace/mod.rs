@@ -12,7 +12,7 @@ use super::desk::Desk;
 use super::wait;
 use crate::cli::{Attributes, ReplaceArguments};
 use crate::model::pending::{Pending, Side};
-use crate::model::replace::{parse_sums, Journal, Remedy, Replaced, ReplacedFile, Sums};
+use crate::model::replace::{parse_sums, Remedy, Replaced, ReplacedFile, Sums};
 use crate::model::text::escape_path;
 use crate::sys::replace::dress::Dress;
 use crate::sys::replace::{content, signature};
@@ -232,9 +232,4 @@ impl<'a> Order<'a> {
         }
         Ok(dress)
     }
-}
-
-/// Whether a replacement was cut short and waits for its remedy.
-pub fn is_cut_short(store: &Store) -> Option<Journal> {
-    store.replacing().ok().flatten()
 }
