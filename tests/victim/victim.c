@@ -10,6 +10,8 @@
  * of; what somebody says was replaced is written to FOLDER/claims, one path a line.
  */
 #define _GNU_SOURCE
+#include <sys/mount.h> /* with bullseye's headers it must come before <linux/fs.h> */
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/shm.h>
