@@ -303,7 +303,11 @@ impl Sights {
                     Some(new) => {
                         let program = || process.open_exe().filter(|_| usage.is_program);
                         let old = process.open_mapping(start, end).or_else(program);
-                        self.contents.compare(old.as_ref(), build_id(maps, start), &new)
+                        let in_memory = || {
+                            let memory = process.open_memory().ok().filter(|_| old.is_none())?;
+                            content::build_id_at(&memory, start)
+                        };
+                        self.contents.compare(old.as_ref(), build_id(maps, start).or_else(in_memory), &new)
                     }
                     None => Content::Unknown,
                 };

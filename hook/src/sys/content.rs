@@ -185,9 +185,15 @@ pub fn text(root: &Root, path: &Path) -> Option<Vec<u8>> {
 
 /// The GNU build-id of an ELF file; `None` where it has none.
 pub fn build_id(file: &File) -> Option<Vec<u8>> {
-    match FileKind::parse(head(file).as_slice()).ok()? {
-        FileKind::Elf64 => Elf::<elf::FileHeader64<Endianness>>::open(file)?.build_id(),
-        FileKind::Elf32 => Elf::<elf::FileHeader32<Endianness>>::open(file)?.build_id(),
+    build_id_at(file, 0)
+}
+
+/// The same of what a process maps from this address of its memory on. That is the process's own word, and
+/// good only for who may not open the mapped file: it says of its own processes what they say.
+pub fn build_id_at(memory: &File, start: u64) -> Option<Vec<u8>> {
+    match FileKind::parse(piece(memory, start, 64)?.as_slice()).ok()? {
+        FileKind::Elf64 => Elf::<elf::FileHeader64<Endianness>>::at(memory, start)?.build_id(),
+        FileKind::Elf32 => Elf::<elf::FileHeader32<Endianness>>::at(memory, start)?.build_id(),
         _ => None,
     }
 }
@@ -217,13 +223,19 @@ fn piece(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
 
 struct Elf<'f, H: FileHeader> {
     file: &'f File,
+    /// Where it begins.
+    start: u64,
     endian: H::Endian,
     segments: Vec<H::ProgramHeader>,
 }
 
 impl<'f, H: FileHeader<Endian = Endianness>> Elf<'f, H> {
     fn open(file: &'f File) -> Option<Self> {
-        let head = head(file);
+        Self::at(file, 0)
+    }
+
+    fn at(file: &'f File, start: u64) -> Option<Self> {
+        let head = piece(file, start, 64)?;
         let header = H::parse(head.as_slice()).ok()?;
         let endian = header.endian().ok()?;
         let (offset, count) = (header.e_phoff(endian).into(), u64::from(header.e_phnum(endian)));
@@ -231,9 +243,9 @@ impl<'f, H: FileHeader<Endian = Endianness>> Elf<'f, H> {
         if u64::from(header.e_phentsize(endian)) != entry {
             return None;
         }
-        let table = piece(file, offset, count * entry)?;
+        let table = piece(file, start.checked_add(offset)?, count * entry)?;
         let (segments, _) = object::pod::slice_from_bytes::<H::ProgramHeader>(&table, count as usize).ok()?;
-        Some(Elf { file, endian, segments: segments.to_vec() })
+        Some(Elf { file, start, endian, segments: segments.to_vec() })
     }
 
     fn segments(&self, kind: u32) -> impl Iterator<Item = &H::ProgramHeader> {
@@ -242,7 +254,8 @@ impl<'f, H: FileHeader<Endian = Endianness>> Elf<'f, H> {
 
     fn build_id(&self) -> Option<Vec<u8>> {
         self.segments(elf::PT_NOTE).find_map(|segment| {
-            let data = piece(self.file, segment.p_offset(self.endian).into(), segment.p_filesz(self.endian).into())?;
+            let offset = self.start.checked_add(segment.p_offset(self.endian).into())?;
+            let data = piece(self.file, offset, segment.p_filesz(self.endian).into())?;
             let mut notes = NoteIterator::<H>::new(self.endian, segment.p_align(self.endian), &data).ok()?;
             while let Ok(Some(note)) = notes.next() {
                 if note.name() == elf::ELF_NOTE_GNU && note.n_type(self.endian) == elf::NT_GNU_BUILD_ID {
@@ -289,6 +302,18 @@ impl<'f, H: FileHeader<Endian = Endianness>> Elf<'f, H> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_mapped_says_its_build_id_from_the_memory_that_it_is_in() {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+        let line = maps.lines().find(|line| line.contains(" 00000000 ") && line.contains("/libc")).expect("libc");
+        let start = u64::from_str_radix(line.split('-').next().expect("start"), 16).expect("hexadecimal");
+        let libc = File::open(line.split_whitespace().last().expect("path")).expect("open");
+        let memory = File::open("/proc/self/mem").expect("memory");
+        assert!(build_id(&libc).is_some());
+        assert_eq!(build_id_at(&memory, start), build_id(&libc));
+        assert_eq!(build_id_at(&memory, start + 4096), None, "no file begins there");
+    }
 
     #[test]
     fn two_inodes_are_compared_once_and_again_when_one_of_them_changed() {
