@@ -87,7 +87,9 @@ struct reexec_plugin_v1 {
        say their versions through sink->package. */
     int32_t (*expand)(struct reexec_bytes root, const struct reexec_bytes *packages, size_t count,
                       const struct reexec_sink *sink);
-    /* Says through sink->owner who owns each of the paths. */
+    /* Says through sink->owner who owns each of the paths. It may name through sink->file, with no
+       package, the files and folders of the database that change whenever an answer may: as long as
+       all of them are what they were the host need not ask again. */
     int32_t (*owners)(struct reexec_bytes root, const struct reexec_bytes *paths, size_t count,
                       const struct reexec_sink *sink);
     /* Whether packages are being changed now. */

@@ -162,7 +162,7 @@ fn a_plugin_in_c_is_asked_everything() {
     };
     let paths = ["/0", "/1", "/2"].map(Path::new);
     assert_eq!(
-        plugin.owners(root(), &paths, DEADLINE).expect("owners"),
+        plugin.owners(root(), &paths, DEADLINE).expect("owners").each,
         [None, owner("/1", None), owner("/2", Some(("md5", "00ff")))]
     );
     assert_eq!(plugin.busy(Path::new("/chroot"), DEADLINE).expect("busy"), Busy::Interrupted(vec!["/chroot".into()]));
@@ -539,7 +539,7 @@ fn the_dpkg_plugin_answers_through_the_loader() {
     let libc = files.iter().any(|file| file.ends_with("libc.so.6"));
     assert!(libc, "{files:?}");
     let begun = Instant::now();
-    let owners = plugin.owners(root(), &files, DEADLINE).expect("owners");
+    let owners = plugin.owners(root(), &files, DEADLINE).expect("owners").each;
     eprintln!("owners of {} paths in {:?}", files.len(), begun.elapsed());
     for (file, owner) in files.iter().zip(owners) {
         let package = owner.map(|owner| owner.package).unwrap_or_default();

@@ -15,6 +15,17 @@ pub struct Package {
     pub new: Option<String>,
 }
 
+/// What a package database says of a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ownership {
+    /// The package that owns it, as [`Package::name`] has it.
+    pub package: String,
+    /// Its version now.
+    pub version: String,
+    /// Algorithm (`md5`, `sha256`) and hexadecimal digest that the database keeps for the file.
+    pub digest: Option<(String, String)>,
+}
+
 /// What the package manager says was replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod answers;
 pub mod claim;
 pub mod damage;
 pub mod data;

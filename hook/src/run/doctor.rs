@@ -240,7 +240,8 @@ fn check_owner(wire: &Wire, wiring: &Path, desk: &Desk<'_>) -> Check {
             wire.mend.clone(),
         );
     };
-    match plugin.owners(&desk.common.root, &[&wire.file], PLUGIN_DEADLINE).map(|mut owners| owners.pop().flatten()) {
+    match plugin.owners(&desk.common.root, &[&wire.file], PLUGIN_DEADLINE).map(|mut owners| owners.each.pop().flatten())
+    {
         Ok(Some(owner)) => Check::good(&wire.what, format!("{file} is of {} {}", owner.package, owner.version)),
         Ok(None) => Check::bad(&wire.what, format!("{file} is of no package"), wire.mend.clone()),
         Err(error) => Check::bad(&wire.what, error.to_string(), wire.mend.clone()),

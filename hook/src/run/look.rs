@@ -15,7 +15,7 @@ use crate::model::verdict::{Content, Verdict};
 use crate::run::scan::{Extent, Hung, Question, Seen};
 use crate::run::{claims, closer, packages, patience, relatives, traces};
 use crate::sys::procs::Procs;
-use crate::sys::{clock, host, inits, progress, systemd};
+use crate::sys::{clock, host, inits, progress, raw, systemd};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,7 @@ fn processes(
 ) -> Result<Looked> {
     let _line = progress::show("looking at all processes");
     let started = clock::now();
+    raw::share_heap();
     let common = desk.common;
     let (now, earlier, root) = (known.now.clone(), known.earlier.clone(), common.root.clone());
     let look = move |silent: &[PathBuf]| claims::index(&now, &earlier, &root, silent);
@@ -91,8 +92,8 @@ fn processes(
     }
     traces::trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
-    faults.extend(packages::ask(&mut seen, &desk.plugins, &index, &common.root));
-    faults.extend(relatives::look(&mut seen, &desk.plugins, &index, common));
+    faults.extend(packages::ask(&mut seen, desk, &index));
+    faults.extend(relatives::look(&mut seen, desk, &index));
     let mut verdicts: Vec<VerdictOf> =
         seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
     for (candidate, row) in seen.candidates.iter().zip(&mut verdicts) {

@@ -1,10 +1,13 @@
 //! Asks the package databases who owns the files in question, and whether they are as packaged.
 
+use super::desk::Desk;
 use super::scan::Seen;
+use crate::model::answers::{Answers, Source};
+use crate::model::file::FileFacts;
 use crate::model::judge::{in_question, ClaimIndex, Standing};
-use crate::sys::content;
-use crate::sys::files::Root;
-use crate::sys::plugin::{Ownership, Plugin, Plugins};
+use crate::sys::files::{Links, Root};
+use crate::sys::plugin::{Owners, Ownership, Plugin, PluginError, Plugins};
+use crate::sys::{clock, content, host};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +28,7 @@ pub fn usable(plugins: &Plugins) -> (Vec<Plugin>, Vec<String>) {
 
 /// Names the packages of the files in question and compares those that may have been written to with
 /// the digest that the database keeps. Returns what could not be asked.
-pub fn ask(seen: &mut Seen, plugins: &[Plugin], claims: &ClaimIndex, root: &Path) -> Vec<String> {
+pub fn ask(seen: &mut Seen, desk: &Desk<'_>, claims: &ClaimIndex) -> Vec<String> {
     let wanted: BTreeSet<u32> = seen
         .candidates
         .iter()
@@ -44,7 +47,7 @@ pub fn ask(seen: &mut Seen, plugins: &[Plugin], claims: &ClaimIndex, root: &Path
             view.aside.as_ref().map_or(view.sighting.path().as_path(), |aside| aside.path.as_path())
         })
         .collect();
-    let (answers, gaps) = owners(plugins, root, &paths);
+    let (answers, gaps) = owners(desk, &paths);
     for (&file, owner) in wanted.iter().zip(answers) {
         let view = &mut seen.files[file as usize];
         let by_claim = claims.file(view.sighting.path()).and_then(|claim| claim.package.clone());
@@ -60,21 +63,58 @@ pub fn ask(seen: &mut Seen, plugins: &[Plugin], claims: &ClaimIndex, root: &Path
 }
 
 /// Who owns each of the paths, and what could not be asked.
-pub fn owners(plugins: &[Plugin], root: &Path, paths: &[&Path]) -> (Vec<Option<Ownership>>, Vec<String>) {
+pub fn owners(desk: &Desk<'_>, paths: &[&Path]) -> (Vec<Option<Ownership>>, Vec<String>) {
     let mut answers: Vec<Option<Ownership>> = vec![None; paths.len()];
     let mut gaps = Vec::new();
-    if paths.is_empty() {
+    if paths.is_empty() || desk.plugins.is_empty() {
         return (answers, gaps);
     }
-    for plugin in plugins {
-        match plugin.owners(root, paths, OWNERS_DEADLINE) {
-            Ok(found) => {
-                for (answer, found) in answers.iter_mut().zip(found) {
-                    *answer = answer.take().or(found);
+    let root = &desk.common.root;
+    // Kept where root alone can write, and for the running system.
+    let keeps = root == Path::new("/") && host::uid() == 0;
+    let mut kept = if keeps { desk.store.answers() } else { Answers::default() };
+    let mut is_new = false;
+    for plugin in &desk.plugins {
+        let found = match kept.of(plugin.file(), paths, facts) {
+            Some(known) => known,
+            None => match ask_plugin(plugin, root, paths, &mut kept) {
+                Ok((found, new)) => {
+                    is_new |= new;
+                    found
                 }
-            }
-            Err(error) => gaps.push(error.to_string()),
+                Err(error) => {
+                    gaps.push(error.to_string());
+                    continue;
+                }
+            },
+        };
+        for (answer, found) in answers.iter_mut().zip(found) {
+            *answer = answer.take().or(found);
         }
     }
+    if keeps && is_new {
+        // Without it the next look only takes longer.
+        let _ = desk.store.keep_answers(&kept);
+    }
     (answers, gaps)
+}
+
+fn facts(path: &Path) -> Option<FileFacts> {
+    Root::Own.look(path, Links::Follow).found().copied()
+}
+
+/// Asks the database, and adds what it says to what is kept, if that may be; whether it may.
+fn ask_plugin(
+    plugin: &Plugin,
+    root: &Path,
+    paths: &[&Path],
+    kept: &mut Answers,
+) -> Result<(Vec<Option<Ownership>>, bool), PluginError> {
+    let asked = clock::now();
+    let Owners { each, basis } = plugin.owners(root, paths, OWNERS_DEADLINE)?;
+    let read = std::iter::once(plugin.file().to_owned()).chain(basis);
+    let sources = read.map(|path| Source { facts: facts(&path), path }).collect();
+    let rows = paths.iter().zip(&each).map(|(path, owner)| (path.to_path_buf(), owner.clone()));
+    let new = kept.keep(sources, rows, asked);
+    Ok((each, new))
 }

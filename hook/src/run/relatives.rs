@@ -3,11 +3,11 @@
 //! Asked only where sources that such a program may read were replaced since it started and nothing of
 //! the process itself tells whether it did.
 
+use super::desk::Desk;
 use super::modules;
 use super::packages;
 use super::scan::Seen;
 use super::scripts::{claimed, Fate, Reading};
-use crate::cli::Common;
 use crate::model::judge::{Candidate, ClaimIndex};
 use crate::model::process::Gap;
 use crate::model::script::Interpreter;
@@ -26,7 +26,8 @@ const MOST_SOURCES: usize = 50;
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Adds what is likely to the candidates, and returns what could not be asked.
-pub fn look(seen: &mut Seen, plugins: &[Plugin], claims: &ClaimIndex, common: &Common) -> Vec<String> {
+pub fn look(seen: &mut Seen, desk: &Desk<'_>, claims: &ClaimIndex) -> Vec<String> {
+    let (plugins, common) = (&desk.plugins, desk.common);
     let scripts: BTreeSet<PathBuf> = seen.candidates.iter().filter_map(|one| one.script.clone()).collect();
     if scripts.is_empty() || plugins.is_empty() {
         return Vec::new();
@@ -34,7 +35,7 @@ pub fn look(seen: &mut Seen, plugins: &[Plugin], claims: &ClaimIndex, common: &C
     let unowned = claims.files().filter(|(_, claim)| claim.package.is_none()).map(|(path, _)| path.clone());
     let paths: Vec<PathBuf> = scripts.into_iter().chain(unowned).take(MOST_PATHS).collect();
     let asked: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    let (owners, mut gaps) = packages::owners(plugins, &common.root, &asked);
+    let (owners, mut gaps) = packages::owners(desk, &asked);
     let owner_of: HashMap<&Path, String> =
         asked.iter().zip(owners).filter_map(|(path, owner)| Some((*path, owner?.package))).collect();
     let candidates = || seen.candidates.iter().filter_map(|one| owner_of.get(one.script.as_deref()?));

@@ -84,6 +84,22 @@ pub fn own_descriptors() {
     unsafe { libc::unshare(libc::CLONE_FILES) };
 }
 
+/// One heap for all threads: they allocate rarely, and a heap for each would grow by some pages at a time, with a
+/// system call for each step, and be resident apart. To be called before threads are started.
+#[cfg(target_env = "gnu")]
+pub fn share_heap() {
+    /// More than a report of a thousand stale processes takes at a time.
+    const STEP: libc::c_int = 512 << 10;
+    for (option, value) in [(libc::M_ARENA_MAX, 1), (libc::M_TOP_PAD, STEP)] {
+        // SAFETY: mallopt(3) only sets parameters of the C library's allocator.
+        unsafe { libc::mallopt(option, value) };
+    }
+}
+
+/// Another C library has its own ways.
+#[cfg(not(target_env = "gnu"))]
+pub fn share_heap() {}
+
 /// A file's handle: type and opaque bytes, with the inode's generation in it, so that a new file
 /// under an old inode number has another one (open_by_handle_at(2)).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

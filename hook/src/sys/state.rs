@@ -3,6 +3,9 @@
 //! Every file is written whole beside its place and renamed over it, so that a reader or a crash
 //! never sees half of one.
 
+use super::files::{Links, Root};
+use crate::model::answers::Answers;
+use crate::model::file::FileFacts;
 use crate::model::history::PastRun;
 use crate::model::pending::{Memory, Pending, Side};
 use crate::model::replace::Journal;
@@ -179,6 +182,26 @@ impl Store {
 
     fn starts_file(&self) -> PathBuf {
         self.run.join("starts")
+    }
+
+    /// What package databases answered before; nothing where another than root could have written it.
+    pub fn answers(&self) -> Answers {
+        let path = self.answers_file();
+        let is_roots = |facts: &FileFacts| facts.uid == 0 && facts.mode & 0o022 == 0;
+        match Root::Own.look(&path, Links::Keep).found().is_some_and(is_roots) {
+            true => read(&path).unwrap_or_default(),
+            false => Answers::default(),
+        }
+    }
+
+    /// Keeps what package databases answered.
+    pub fn keep_answers(&self, answers: &Answers) -> Result<()> {
+        make_folder(&self.run)?;
+        write_over(&self.answers_file(), &serde_json::to_vec(answers)?)
+    }
+
+    fn answers_file(&self) -> PathBuf {
+        self.run.join("answers.json")
     }
 
     /// Owners whose users were told, and of which files; nothing of another boot.

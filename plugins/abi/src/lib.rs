@@ -143,7 +143,9 @@ pub struct PluginV1 {
     /// Returns [`OK`] or a negative number.
     pub expand:
         Option<unsafe extern "C" fn(root: Bytes, packages: *const Bytes, count: usize, sink: *const Sink) -> i32>,
-    /// Says through [`Sink::owner`] who owns each of the paths. Returns [`OK`] or a negative number.
+    /// Says through [`Sink::owner`] who owns each of the paths. It may name through [`Sink::file`], with no
+    /// package, the files and folders of the database that change whenever an answer may: as long as all of
+    /// them are what they were the host need not ask again. Returns [`OK`] or a negative number.
     pub owners: Option<unsafe extern "C" fn(root: Bytes, paths: *const Bytes, count: usize, sink: *const Sink) -> i32>,
     /// Whether packages are being changed now: [`IDLE`], [`BUSY`], [`INTERRUPTED`], [`LOCKED`] or a
     /// negative number.

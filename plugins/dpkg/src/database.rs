@@ -5,14 +5,20 @@ use reexec_plugin_paths::{lines, shown, split_path, Folders};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// Where dpkg keeps its files.
 const ADMIN: &[u8] = b"/var/lib/dpkg";
+/// What changes, in its times if not in its size, whenever what is read here does: dpkg writes every file of
+/// it anew beside its place and renames it there.
+pub const BASIS: [&[u8]; 4] =
+    [b"/var/lib/dpkg/status", b"/var/lib/dpkg/updates", b"/var/lib/dpkg/diversions", b"/var/lib/dpkg/info"];
 /// Most bytes of one file of the database.
-const MAX_FILE: u64 = 128 << 20;
+const MAX_FILE: usize = 128 << 20;
+/// Bytes that most lists of files do not have.
+const USUAL_FILE: usize = 64 << 10;
 /// Longest name of a package with its architecture: a file name has no more.
 const MAX_NAME: usize = 250;
 
@@ -187,12 +193,25 @@ pub fn updates(admin: &Path) -> Vec<PathBuf> {
 /// Reads a file over `text`, as far as a file of the database can be long.
 fn read(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
     text.clear();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(text)?;
-    if text.len() as u64 > MAX_FILE {
-        text.clear();
-        return Err(ErrorKind::FileTooLarge.into());
+    let file = File::open(path)?;
+    loop {
+        // As much at a time as most files have: there are hundreds of them.
+        text.reserve(USUAL_FILE);
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(text)) {
+            Ok(0) => return Ok(()),
+            // The status has a megabyte.
+            Ok(read) if read == text.len() && read == text.capacity() => {
+                let size = file.metadata().map_or(0, |data| data.len());
+                text.reserve(size.saturating_sub(read as u64).min(MAX_FILE as u64) as usize);
+            }
+            Ok(_) if text.len() > MAX_FILE => {
+                text.clear();
+                return Err(ErrorKind::FileTooLarge.into());
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(())
 }
 
 /// Which files are kept under another name, and for whom.

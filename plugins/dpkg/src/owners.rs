@@ -1,10 +1,11 @@
-//! Which package owns a path, without asking `dpkg -S`: one pass over all lists.
+//! Which package owns a path, without asking `dpkg -S`: one pass over the lists, the likeliest first,
+//! which ends when each path has an owner.
 
-use crate::database::{unread, Database, ListName};
+use crate::database::{unread, Database, ListName, BASIS};
 use crate::status::Status;
 use reexec_plugin_abi::rust::{Owner, Sink};
 use reexec_plugin_paths::{lines, split_path, Folders, Names};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// Hexadecimal digits of an MD5 digest.
@@ -15,8 +16,14 @@ pub fn owners(root: &Path, paths: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), S
     let mut folders = Folders::below(root);
     let database = Database::open(&mut folders)?;
     let status = database.status();
+    for path in BASIS {
+        sink.file(path, b"");
+    }
+    let mut lists = database.lists()?;
+    // Stable, so that the order is the same each time.
+    let hints = Hints::of(paths);
+    lists.sort_by_cached_key(|list| !hints.point_at(list.name()));
     let mut search = Search::new(paths, &mut folders);
-    let lists = database.lists()?;
     search.through(&lists, &database, &status, sink);
     for (list, entries) in search.by_list() {
         let list = &lists[list];
@@ -34,9 +41,33 @@ pub fn owners(root: &Path, paths: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), S
     Ok(())
 }
 
+/// Names of packages that are likely to own the paths: some part of a path often is the beginning of its
+/// package's name.
+#[derive(Debug)]
+struct Hints<'a>(BTreeSet<&'a [u8]>);
+
+impl<'a> Hints<'a> {
+    /// Shorter ones are the beginning of too many names.
+    const SHORTEST: usize = 3;
+
+    fn of(paths: &[&'a [u8]]) -> Hints<'a> {
+        let parts = paths.iter().flat_map(|path| path.split(|byte| *byte == b'/'));
+        // `libssl.so.3` is in `libssl3`, `postgresql-15` in `postgresql-15`.
+        let stems = parts.filter_map(|part| part.split(|byte| *byte == b'.').next());
+        let common = |stem: &&[u8]| stem.len() >= Hints::SHORTEST && !matches!(*stem, b"usr" | b"lib" | b"bin");
+        Hints(stems.filter(common).collect())
+    }
+
+    fn point_at(&self, package: &[u8]) -> bool {
+        (Hints::SHORTEST..=package.len()).any(|len| self.0.contains(&package[..len]))
+    }
+}
+
 /// Of two packages that list a path, the one that counts: installed before removed, the machine's
 /// own architecture before another.
 type Rank = (bool, bool);
+/// No other package counts more.
+const BEST: Rank = (true, true);
 
 /// The best entry for one path so far.
 #[derive(Debug)]
@@ -54,6 +85,8 @@ struct Search<'a> {
     places: HashMap<Vec<u8>, Vec<usize>>,
     /// Their last names: an entry with another one is passed over at once.
     names: Names,
+    /// How many paths of the question can have an owner.
+    asked: usize,
     found: HashMap<usize, Found>,
     /// Entries with a name that is looked for, in another folder; a link may make the two one.
     elsewhere: Vec<Elsewhere>,
@@ -72,16 +105,17 @@ struct Elsewhere {
 impl<'a> Search<'a> {
     fn new(paths: &[&[u8]], folders: &'a mut Folders) -> Search<'a> {
         let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        let mut names = Names::new();
+        let (mut names, mut asked) = (Names::new(), 0);
         for (index, path) in paths.iter().enumerate() {
             if path.starts_with(b"/") && path.len() > 1 {
                 let path = path.strip_suffix(b"/").unwrap_or(path);
                 let place = folders.resolve(path);
                 names.insert(split_path(&place).1);
                 places.entry(place).or_default().push(index);
+                asked += 1;
             }
         }
-        Search { folders, places, names, found: HashMap::new(), elsewhere: Vec::new() }
+        Search { folders, places, names, asked, found: HashMap::new(), elsewhere: Vec::new() }
     }
 
     fn through(&mut self, lists: &[ListName], database: &Database, status: &Status<'_>, sink: &mut Sink<'_>) {
@@ -106,29 +140,26 @@ impl<'a> Search<'a> {
                 let own = package.architecture == native || package.architecture == b"all";
                 (package.has_files(), own)
             });
-            for entry in lines(&text) {
-                if self.names.contains(split_path(entry).1) {
-                    let place = diversions.place(entry, list.name());
-                    self.meet(entry, place, number, rank);
+            for entry in self.names.paths_in(&text) {
+                let place = diversions.place(entry, list.name());
+                // Only the links of merged /usr are followed here: some names (`copyright`,
+                // `__init__.py`) are in thousands of folders.
+                let real = self.folders.resolve_top(place);
+                if !note(&self.places, &mut self.found, entry, &real, (number, rank)) {
+                    let diverted = (place != entry).then(|| place.to_vec());
+                    self.elsewhere.push(Elsewhere { rank, list: number, entry: entry.to_vec(), diverted });
                 }
+            }
+            if self.is_answered() {
+                return;
             }
         }
         self.follow_links();
     }
 
-    /// An entry with a name that is looked for. Only the links of merged /usr are followed here:
-    /// some names (`copyright`, `__init__.py`) are in thousands of folders.
-    fn meet(&mut self, entry: &[u8], place: &[u8], list: usize, rank: Rank) {
-        let real = self.folders.resolve_top(place);
-        if self.note(entry, &real, list, rank) {
-            return;
-        }
-        self.elsewhere.push(Elsewhere {
-            rank,
-            list,
-            entry: entry.to_vec(),
-            diverted: (place != entry).then(|| place.to_vec()),
-        });
+    /// Whether each path has an owner that no other one counts more than.
+    fn is_answered(&self) -> bool {
+        self.found.len() == self.asked && self.found.values().all(|found| found.rank == BEST)
     }
 
     /// Looks again at what was elsewhere, for the sake of paths that nobody owns yet.
@@ -143,24 +174,9 @@ impl<'a> Search<'a> {
             let place = met.diverted.as_ref().unwrap_or(&met.entry);
             if unowned.contains(split_path(place).1) {
                 let place = self.folders.resolve(place);
-                self.note(&met.entry, &place, met.list, met.rank);
+                note(&self.places, &mut self.found, &met.entry, &place, (met.list, met.rank));
             }
         }
-    }
-
-    /// Whether the place is one of the question; keeps the entry if it is the best for it so far.
-    fn note(&mut self, entry: &[u8], place: &[u8], list: usize, rank: Rank) -> bool {
-        let Some(indexes) = self.places.get(place) else {
-            return false;
-        };
-        for index in indexes {
-            let better = self.found.get(index).is_none_or(|found| rank > found.rank);
-            if better {
-                let entry = entry.to_vec();
-                self.found.insert(*index, Found { rank, list, entry });
-            }
-        }
-        true
     }
 
     /// What was found: for each list its entries, and for each of them the paths of the question.
@@ -172,6 +188,26 @@ impl<'a> Search<'a> {
         }
         all
     }
+}
+
+/// Whether the place is one of the question; keeps the entry of the list if it is the best for it so far.
+fn note(
+    places: &HashMap<Vec<u8>, Vec<usize>>,
+    found: &mut HashMap<usize, Found>,
+    entry: &[u8],
+    place: &[u8],
+    (list, rank): (usize, Rank),
+) -> bool {
+    let Some(indexes) = places.get(place) else {
+        return false;
+    };
+    for index in indexes {
+        let better = found.get(index).is_none_or(|found| rank > found.rank);
+        if better {
+            found.insert(*index, Found { rank, list, entry: entry.to_vec() });
+        }
+    }
+    true
 }
 
 /// The digests that the database keeps for some entries of a list.

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 
 /// The file that pacman reads where nobody names another one.
-const CONFIG: &[u8] = b"/etc/pacman.conf";
+pub const CONFIG: &[u8] = b"/etc/pacman.conf";
 /// What pacman is built with everywhere.
 const DEFAULT: &[u8] = b"/var/lib/pacman";
 /// Most bytes of one file.

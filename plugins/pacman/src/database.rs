@@ -53,6 +53,14 @@ impl Entry {
     }
 }
 
+/// What changes whenever a package comes or goes, below the root: the configuration that says where the
+/// database is, and the folder in which pacman makes each package's folder anew.
+pub fn basis(folders: &mut Folders) -> Result<[Vec<u8>; 2], String> {
+    let config = config::read(folders)?;
+    let local = [&folders.resolve_folder(&config.database), &b"/local"[..]].concat();
+    Ok([config::CONFIG.to_vec(), local])
+}
+
 impl Database {
     /// Opens the database; `None` where nobody uses pacman.
     pub fn find(folders: &mut Folders) -> Result<Option<Database>, String> {

@@ -1,6 +1,6 @@
 //! Which package owns a path, without asking `pacman -Qo`: one pass over all lists.
 
-use crate::database::{backups, names, unread, Database, Entry};
+use crate::database::{backups, basis, names, unread, Database, Entry};
 use crate::mtree;
 use reexec_plugin_abi::rust::{Owner, Sink};
 use reexec_plugin_paths::{split_path, Folders, Names};
@@ -15,6 +15,9 @@ type Digest = (&'static [u8], Vec<u8>);
 /// Says who owns each of the paths.
 pub fn owners(root: &Path, paths: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
     let mut folders = Folders::below(root);
+    for path in basis(&mut folders)? {
+        sink.file(&path, b"");
+    }
     let Some(database) = Database::find(&mut folders)? else {
         return Ok(());
     };

@@ -22,6 +22,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a database that is written to while it is read is read again.
 const TRIES: u32 = 3;
 
+/// What changes whenever what is read here does: each database that may be there, and its log.
+pub fn basis() -> impl Iterator<Item = Vec<u8>> {
+    FOLDERS.iter().flat_map(|folder| [&b""[..], b"-wal"].map(|log| [*folder, b"/", FILE, log].concat()))
+}
+
 /// Number of a package in the database; the later one was installed later.
 pub type Number = i64;
 

@@ -11,6 +11,9 @@ use std::path::Path;
 /// Says who owns each of the paths.
 pub fn owners(root: &Path, paths: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
     let mut folders = Folders::below(root);
+    for path in database::basis() {
+        sink.file(&path, b"");
+    }
     let answers = database::read(&mut folders, |database, folders| {
         let found = find(database, folders, paths)?;
         let each = found

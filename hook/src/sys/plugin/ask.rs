@@ -2,7 +2,8 @@
 
 use super::child::{stage_byte, WORD};
 use super::wire::{self, Frame, Heard, Request, Taker, Unheard, HEADER, MAX_ANSWER};
-use super::{Answer, Function, Plugin, PluginError, Question, Stage};
+use super::{Answer, Function, Owners, Plugin, PluginError, Question, Stage};
+use crate::model::claim::Claim;
 use crate::model::text::escape;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -115,14 +116,20 @@ fn answer(plugin: &Plugin, question: &Question, payload: &[u8], printed: &str) -
 }
 
 /// One owner for each path; of several the first that was said.
-fn by_path(heard: Heard, paths: usize) -> Vec<Option<super::Ownership>> {
-    let mut owners = vec![None; paths];
+fn by_path(heard: Heard, paths: usize) -> Owners {
+    let mut each = vec![None; paths];
     for (index, owner) in heard.owners {
-        if let Some(place @ None) = owners.get_mut(index) {
+        if let Some(place @ None) = each.get_mut(index) {
             *place = Some(owner);
         }
     }
-    owners
+    let file = |claim| match claim {
+        Claim::File { path, .. } => Some(path),
+        Claim::Tree { .. } => None,
+    };
+    let whole = heard.reading.messages.is_empty();
+    let basis = heard.reading.claims.into_iter().filter_map(file).filter(|_| whole).collect();
+    Owners { each, basis }
 }
 
 /// How listening ended.

@@ -12,6 +12,7 @@ mod rights;
 mod trust;
 mod wire;
 
+pub use crate::model::claim::Ownership;
 use crate::model::claim::{Claim, Package};
 use crate::model::text::escape;
 use std::ffi::OsString;
@@ -190,8 +191,8 @@ impl Question {
 pub enum Answer {
     /// To [`Question::Read`] and [`Question::Expand`].
     Reading(Reading),
-    /// To [`Question::Owners`]: one for each path, in order.
-    Owners(Vec<Option<Ownership>>),
+    /// To [`Question::Owners`].
+    Owners(Owners),
     /// To [`Question::Busy`].
     Busy(Busy),
     /// To [`Question::Dependencies`]: those of each package, in order.
@@ -209,15 +210,14 @@ pub struct Reading {
     pub messages: Vec<String>,
 }
 
-/// Who owns a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ownership {
-    /// The package, as [`Package::name`] has it.
-    pub package: String,
-    /// Its version now.
-    pub version: String,
-    /// Algorithm (`md5`, `sha256`) and hexadecimal digest that the database keeps for the file.
-    pub digest: Option<(String, String)>,
+/// Who owns the paths that were asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// One for each path, in order; `None` where nobody owns it.
+    pub each: Vec<Option<Ownership>>,
+    /// Files and folders of the database, below its root: as long as they are what they were, so are the
+    /// answers. Empty where the plugin did not say, or could not look at all of its database.
+    pub basis: Vec<PathBuf>,
 }
 
 /// Whether packages are being changed.
@@ -294,12 +294,7 @@ impl Plugin {
     }
 
     /// Who owns each of the paths.
-    pub fn owners(
-        &self,
-        root: &Path,
-        paths: &[&Path],
-        deadline: Duration,
-    ) -> Result<Vec<Option<Ownership>>, PluginError> {
+    pub fn owners(&self, root: &Path, paths: &[&Path], deadline: Duration) -> Result<Owners, PluginError> {
         let (root, paths) = (root.to_owned(), paths.iter().map(|path| path.into()).collect());
         match self.one(Question::Owners { root, paths }, deadline)? {
             Answer::Owners(owners) => Ok(owners),
