@@ -14,7 +14,7 @@ use crate::model::owner::{cgroup_path, Owner};
 use crate::model::process::{Gap, ProcessKey, ProcessSnapshot, Stat};
 use crate::model::script;
 use crate::sys::clock;
-use crate::sys::mappings::{Mappings, Row};
+use crate::sys::mappings::{Mappings, Row, Source};
 use crate::sys::procs::{build_id, ProcessHandle};
 use crate::sys::users::Users;
 use std::fs::File;
@@ -53,8 +53,12 @@ impl<'a> Scanner<'a> {
             Err(Gap::Vanished) => return self.look_through_thread(pid),
             Err(gap) => return self.note_gap(pid, gap),
         };
+        if self.is_plain(pid, None, &maps) {
+            self.seen.scanned += 1;
+            return;
+        }
         let namespace = self.hall.procs.mount_namespace(pid);
-        if self.is_plain(pid, namespace, &maps) {
+        if self.is_plain(pid, Some(namespace), &maps) {
             self.seen.scanned += 1;
             return;
         }
@@ -88,13 +92,26 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether nothing is to be said of the process, as far as can be told from the inodes that it maps.
-    fn is_plain(&mut self, pid: i32, namespace: Option<u64>, maps: &File) -> bool {
+    /// Whether nothing is to be said of the process, as far as can be told from the inodes that it maps, and
+    /// from its mount namespace where that was asked for.
+    fn is_plain(&mut self, pid: i32, namespace: Option<Option<u64>>, maps: &File) -> bool {
         if self.hall.question.extent != Extent::Noteworthy || self.mappings.fault().is_some() {
             return false;
         }
+        // Before Linux 6.8, which is before there were questions, the printed number of a file on an
+        // overlayfs is that of its layer, which the host may have under a path of its own.
+        if namespace.is_none() && self.hall.source == Source::Text {
+            return false;
+        }
         let sights = self.hall.sights.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(since) = sights.plain_since(namespace, &mut self.mappings, maps) else { return false };
+        let space = match namespace {
+            None => None,
+            Some(namespace) => match sights.spaces.known(namespace) {
+                None => return false,
+                known => known,
+            },
+        };
+        let Some(since) = sights.plain_since(space, &mut self.mappings, maps) else { return false };
         drop(sights);
         // Who started before a claimed link was flipped has to be asked what it loaded through it.
         let since = self.hall.question.claims.newest_link().map_or(since, |made| made.max(since));
@@ -138,7 +155,8 @@ impl<'a> Scanner<'a> {
         self.progress.closely.store(process.pid, Ordering::Relaxed);
         let (space, program) = (sights.spaces.of(namespace, reader), reader.look_at_exe());
         let gap = self.mappings.fault().cloned();
-        let started = hall.procs.start_ticks(process.pid).map(|ticks| clock::of_ticks(self.boot, ticks));
+        let stat = process.stat();
+        let started = stat.as_ref().ok().map(|stat| clock::of_ticks(self.boot, stat.start_ticks));
         let mut subject = Subject { reader, maps, space, program, started, uses: Vec::new() };
         subject.add_all(sights, &mut self.mappings, |_| true);
         if let (Wanted::Code, Some(ino)) = (hall.wanted, subject.unmet_program()) {
@@ -148,12 +166,19 @@ impl<'a> Scanner<'a> {
             }
         }
         subject.examine(sights, hall.question.extent);
-        self.keep(sights, process, subject, gap);
+        self.keep(sights, process, stat, subject, gap);
         self.progress.closely.store(0, Ordering::Relaxed);
     }
 
     /// Keeps a process about which there may be something to say. What costs a read is asked only then.
-    fn keep(&mut self, sights: &Sights, process: &ProcessHandle, subject: Subject<'_>, gap: Option<Gap>) {
+    fn keep(
+        &mut self,
+        sights: &Sights,
+        process: &ProcessHandle,
+        stat: Result<Stat, Gap>,
+        subject: Subject<'_>,
+        gap: Option<Gap>,
+    ) {
         let Subject { reader, mut uses, .. } = subject;
         let claims = &self.hall.question.claims;
         let all = self.hall.question.extent != Extent::Noteworthy || gap.is_some();
@@ -162,7 +187,7 @@ impl<'a> Scanner<'a> {
         if !all && quiet && unasked && !interprets(sights, &uses) {
             return;
         }
-        let Ok(stat) = process.stat() else { return };
+        let Ok(stat) = stat else { return };
         let started = clock::of_ticks(self.boot, stat.start_ticks);
         let exe = reader.exe();
         let mapped = uses.iter().map(|usage| sights.files[usage.file as usize].sighting.path().as_path()).collect();
@@ -178,6 +203,7 @@ impl<'a> Scanner<'a> {
         }
         let snapshot = self.snapshot(process, reader, stat, exe);
         sights.ask_names(&mut uses, reader);
+        uses.shrink_to_fit();
         self.seen.candidates.push(Candidate { snapshot, started: Some(started), uses, scripts, script, gap });
     }
 

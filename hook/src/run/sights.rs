@@ -56,6 +56,9 @@ struct Plain {
     end: u64,
     /// Somebody was started with it.
     is_program: bool,
+    /// It is a file with one name, so that it is the same in every mount namespace: where another one has
+    /// something else at its path, that was mounted over it, and replaced nothing.
+    everywhere: bool,
 }
 
 impl Sights {
@@ -67,14 +70,15 @@ impl Sights {
         Sights { spaces, boot, claims, files, known, plain, overlays, moved, contents }
     }
 
-    /// For a process in the mount namespace of this number that maps just these: the moment such that
-    /// nothing is to be said of it if it started later. `None` where it must be looked at closely.
-    pub fn plain_since(&self, namespace: Option<u64>, mappings: &mut Mappings, maps: &File) -> Option<Stamp> {
-        let space = self.spaces.known(namespace)?;
+    /// For a process that maps just these, in this mount namespace or, where none is said, in whichever: the
+    /// moment such that nothing is to be said of it if it started later. `None` where that cannot be told.
+    pub fn plain_since(&self, space: Option<Space>, mappings: &mut Mappings, maps: &File) -> Option<Stamp> {
+        let anywhere = space.is_none();
+        let space = space.unwrap_or(Space::HOST);
         let (mut since, mut lowest_code) = (Stamp::MIN, true);
         for index in 0..mappings.rows().len() {
             let row = &mappings.rows()[index];
-            let plain = self.plain.get(&(space, row.mapping.id))?;
+            let plain = self.plain.get(&(space, row.mapping.id)).filter(|plain| plain.everywhere || !anywhere)?;
             let execute = row.mapping.execute;
             // The program's own code lies lowest. Where something else does, it may have been mapped
             // away, and has to be asked for by itself.
@@ -123,6 +127,7 @@ impl Sights {
                     read_since: if claimed { since } else { Stamp::MIN },
                     end: judge::end_of_pages(facts.size),
                     is_program: usage.is_program,
+                    everywhere: is_only,
                 }
             }
             Standing::NoFile => Plain {
@@ -131,6 +136,7 @@ impl Sights {
                 read_since: Stamp::MIN,
                 end: u64::MAX,
                 is_program: usage.is_program,
+                everywhere: false,
             },
         };
         match self.plain.get_mut(&key) {

@@ -11,6 +11,7 @@ use crate::model::plan::Outcome;
 use crate::model::process::ProcessKey;
 use crate::model::unit::UnitFacts;
 use anyhow::{bail, Context, Result};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -32,41 +33,64 @@ pub struct Services {
     pid_files: HashMap<i32, Vec<PathBuf>>,
     openrc: bool,
     proc: PathBuf,
+    /// What was found of the processes that were looked at.
+    known: RefCell<HashMap<i32, Option<Service>>>,
 }
 
 impl Services {
     /// Reads what root has written: scripts and PID files.
     pub fn look(proc: &Path) -> Services {
         let openrc = Path::new(OPENRC).join("softlevel").exists();
-        Services { scripts: scripts(), pid_files: pid_files(), openrc, proc: proc.to_owned() }
+        Services {
+            scripts: scripts(),
+            pid_files: pid_files(),
+            openrc,
+            proc: proc.to_owned(),
+            known: RefCell::default(),
+        }
     }
 
     /// Whose a process is: a service's, or somebody's at a terminal; `None` where that cannot be told.
     pub fn owner_of(&self, pid: i32) -> Option<(Owner, Option<Service>)> {
         let process = procs::open(&self.proc, pid).ok()?;
-        if process.terminal().and_then(pseudo_terminal).is_some() {
-            let name = process.terminal().and_then(pseudo_terminal).map(|number| format!("pts/{number}"))?;
+        let (stat, terminal) = process.stat_and_terminal()?;
+        if let Some(number) = terminal.and_then(pseudo_terminal) {
+            let name = format!("pts/{number}");
             return Some((Owner { kind: OwnerKind::Session, name, uid: process.uid(), ..Owner::loose() }, None));
         }
-        let service = self.service_of(process)?;
+        let service = self.service_of(process, stat.parent)?;
         Some((Owner { kind: OwnerKind::Service, name: service.name.clone(), ..Owner::loose() }, Some(service)))
     }
 
     /// The service that a process belongs to: that of the supervisor above it, or of its eldest ancestor
     /// below PID 1.
-    fn service_of(&self, process: ProcessHandle) -> Option<Service> {
+    fn service_of(&self, process: ProcessHandle, parent: i32) -> Option<Service> {
         if let Some(name) = cgroup_path(&process.cgroup()).and_then(openrc_group) {
             return Some(Service { name, supervisor: Supervisor::OpenRc, folder: None });
         }
-        let parent = |process: &ProcessHandle| {
-            let parent = process.stat().ok()?.parent;
-            (parent > 1).then(|| procs::open(&self.proc, parent).ok())?
-        };
-        let chain: Vec<ProcessHandle> = std::iter::successors(Some(process), parent).take(MOST_ANCESTORS).collect();
-        if let Some(service) = chain.iter().find_map(supervised_by) {
-            return Some(service);
+        self.inherited(process, Some(parent), MOST_ANCESTORS)
+    }
+
+    /// The service that a process has from those above it: hundreds of processes have the same parent, so
+    /// each is looked at once.
+    fn inherited(&self, process: ProcessHandle, parent: Option<i32>, ancestors: usize) -> Option<Service> {
+        if let Some(known) = self.known.borrow().get(&process.pid) {
+            return known.clone();
         }
-        let leader = chain.last()?;
+        let above = || {
+            let parent = parent.or_else(|| Some(process.stat().ok()?.parent))?;
+            (parent > 1 && ancestors > 1).then(|| procs::open(&self.proc, parent).ok())?
+        };
+        let pid = process.pid;
+        let found = supervised_by(&process).or_else(|| match above() {
+            Some(above) => self.inherited(above, None, ancestors - 1),
+            None => self.started_by_script(&process),
+        });
+        self.known.borrow_mut().insert(pid, found.clone());
+        found
+    }
+
+    fn started_by_script(&self, leader: &ProcessHandle) -> Option<Service> {
         let exe = program_path(&leader.exe()?);
         let files = self.pid_files.get(&leader.pid).map(Vec::as_slice).unwrap_or_default();
         let daemon = Daemon { exe: &exe, uid: leader.uid()?, pid_files: files };

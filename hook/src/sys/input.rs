@@ -61,10 +61,12 @@ fn readable(file: impl AsFd, left: Duration) -> Result<bool> {
 pub fn file(path: &Path, most: u64) -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(std::io::Error::from)?);
-    if !file.metadata()?.is_file() {
+    let data = file.metadata()?;
+    if !data.is_file() {
         bail!("not a regular file");
     }
-    let mut bytes = Vec::new();
+    // And one more, to see the end.
+    let mut bytes = Vec::with_capacity(data.len().min(most) as usize + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         bail!("longer than {} MiB", most >> 20);

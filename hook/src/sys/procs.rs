@@ -224,6 +224,12 @@ impl ProcessHandle {
         parse_stat(&line).ok_or_else(|| Gap::Unparsable("stat".to_owned()))
     }
 
+    /// State, parent and start time, and the device number of the controlling terminal, from one reading.
+    pub fn stat_and_terminal(&self) -> Option<(Stat, Option<u64>)> {
+        let line = self.read("stat", MOST_SMALL).ok()?;
+        Some((parse_stat(&line)?, parse_terminal(&line)))
+    }
+
     /// The program image that it executes.
     pub fn image(&self) -> Option<Image> {
         parse_image(&self.read("stat", MOST_SMALL).ok()?)
