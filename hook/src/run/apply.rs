@@ -5,12 +5,12 @@ use super::desk::{Desk, Known};
 use super::look::{look, unused};
 use super::publish::publish;
 use super::report::{judge_reboot, spare, Deciding};
-use super::{old, wait};
+use super::{gather, old, wait};
 use crate::model::claim::Claim;
 use crate::model::file::Stamp;
 use crate::model::judge::Window;
 use crate::model::old::Way;
-use crate::model::pending::{merge_packages, Memory, Pending};
+use crate::model::pending::{Memory, Pending};
 use crate::model::policy::{Circumstances, Later, Policy, When};
 use crate::model::report::{OwnerRow, Proof, Report};
 use crate::model::verdict::Verdict;
@@ -24,7 +24,6 @@ use std::time::Duration;
 
 /// How long a run waits for another one to end.
 const LOCK_DEADLINE: Duration = Duration::from_secs(600);
-const EXPAND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// When to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Own {
 
 /// Who runs what was just replaced, for who may only look.
 pub fn look_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
-    let known = gather(desk, &own.pending, Vec::new())?;
+    let known = gather::known(desk, &own.pending)?;
     let policy = desk.policy();
     let mut report = look(desk, &known, policy.as_ref().ok().map(|loaded| &loaded.policy))?;
     let files = own.files();
@@ -107,7 +106,7 @@ pub fn apply_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
     let line = progress::show("waiting for another run to end");
     let _lock = desk.store.lock(LOCK_DEADLINE)?;
     drop(line);
-    let known = gather(desk, &own.pending, Vec::new())?;
+    let known = gather::known(desk, &own.pending)?;
     let order = Order { moment: Moment::Now, mode: Mode::Act, at_once: false, interactive: false };
     let files = own.files();
     let mut run = Round { desk, policy: &policy, known: &known, order, files: Some(&files) }.run(&own.pending)?;
@@ -158,15 +157,9 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
         }
         Mode::DryRun => None,
     };
-    if moment == Moment::AfterTransaction {
-        wait::until_quiet(desk, policy.defaults.quiet);
-        desk.store.sweep();
-    }
-    let (paths, pending, gaps) = desk.pending();
-    if moment == Moment::AfterTransaction && paths.is_empty() {
+    let Some(gather::Gathered { paths, pending, known }) = gather::gather(desk, moment, policy.defaults.quiet)? else {
         return Ok(Run { report: None, exit_code: 0, opens: None, others: 0 });
-    }
-    let known = gather(desk, &pending, gaps)?;
+    };
     let mut run = Round { desk, policy: &policy, known: &known, order, files: None }.run(&pending)?;
     if mode == Mode::Act {
         finish(desk, &run, &paths, &pending, &known)?;
@@ -222,38 +215,6 @@ fn may_act(desk: &Desk<'_>, moment: Moment) -> Result<()> {
         bail!("packages are being changed; `reexec apply --after-transaction` waits until that is done");
     }
     Ok(())
-}
-
-/// What the triggers said, and what the databases say now of the packages they named.
-fn gather(desk: &Desk<'_>, pending: &[Pending], gaps: Vec<String>) -> Result<Known> {
-    let mut known = Known::default();
-    if let Some(path) = &desk.common.claims {
-        known.now = super::claims::from_file(path)?;
-    }
-    known.add_memory(desk.store.memory(&desk.boot_id));
-    known.add_pending(pending);
-    known.gaps.extend(gaps);
-    for one in pending {
-        let names: Vec<String> = one.packages.iter().map(|package| package.name.clone()).collect();
-        let Some(plugin) = desk.plugins.iter().find(|plugin| plugin.name() == one.manager) else { continue };
-        if names.is_empty() {
-            continue;
-        }
-        match plugin.expand(&one.root, &names, EXPAND_DEADLINE) {
-            Ok(reading) => {
-                known.now.extend(reading.claims);
-                let (there, gone): (Vec<_>, Vec<_>) = reading.packages.iter().partition(|one| one.new.is_some());
-                merge_packages(&mut known.packages, there);
-                for row in known.packages.iter_mut().filter(|row| gone.iter().any(|one| one.name == row.name)) {
-                    row.new = None;
-                }
-            }
-            Err(error) => known.gaps.push(error.to_string()),
-        }
-    }
-    let mut met = HashSet::new();
-    known.now.retain(|claim: &Claim| met.insert(claim.clone()));
-    Ok(known)
 }
 
 struct Round<'a> {

@@ -14,27 +14,25 @@ use std::time::{Duration, Instant};
 
 /// One question to a plugin.
 const BUSY_DEADLINE: Duration = Duration::from_secs(5);
-/// Between two questions.
-const BUSY_PULSE: Duration = Duration::from_millis(400);
+/// Between two looks.
+pub const BUSY_PULSE: Duration = Duration::from_millis(400);
 /// A transaction that is stopped at a question for the admin may wait for a night.
-const BUSY_AT_MOST: Duration = Duration::from_secs(24 * 3600);
+pub const BUSY_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 
-/// Waits until no package manager has been at work and no trigger has come for `quiet`.
-pub fn until_quiet(desk: &Desk<'_>, quiet: Duration) {
+/// Waits until no trigger has come for `quiet`; whether that was before `end`.
+pub fn until_quiet(desk: &Desk<'_>, quiet: Duration, end: Instant) -> bool {
     let _line = progress::show("waiting until no package manager is at work");
-    let end = Instant::now() + BUSY_AT_MOST;
     let mut since = Instant::now();
     let mut seen = desk.store.pending_files();
     while since.elapsed() < quiet && Instant::now() < end {
         std::thread::sleep(BUSY_PULSE.min(quiet));
         let now = desk.store.pending_files();
-        // A plugin is a process of its own: it is asked only when all else has been quiet. Who was at
-        // work before that and left nothing behind has changed nothing.
-        if now != seen || (since.elapsed() >= quiet && is_busy(desk)) {
+        if now != seen {
             since = Instant::now();
             seen = now;
         }
     }
+    Instant::now() < end
 }
 
 /// What a package manager is doing.
@@ -65,8 +63,13 @@ pub fn left_half_way(desk: &Desk<'_>) -> Vec<String> {
 /// What a plugin says of its package manager. A lock that is only a file is worth what the process is
 /// that has it open; that is for us to look at, a plugin may not.
 pub fn state(desk: &Desk<'_>, plugin: &Plugin) -> Result<State> {
+    state_of(desk, plugin.busy(&desk.common.root, BUSY_DEADLINE)?)
+}
+
+/// What such an answer of a plugin means.
+pub fn state_of(desk: &Desk<'_>, busy: Busy) -> Result<State> {
     let root = &desk.common.root;
-    let (lock, mut words) = match plugin.busy(root, BUSY_DEADLINE)? {
+    let (lock, mut words) = match busy {
         Busy::Idle => return Ok(State::Idle),
         Busy::Busy(words) => return Ok(State::AtWork(words)),
         Busy::Interrupted(words) => return Ok(State::LeftHalfWay(words)),
