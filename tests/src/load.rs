@@ -142,12 +142,24 @@ pub struct Cost {
     pub code: i32,
 }
 
-/// Runs a command once by `tests/bench/measure.c`. What it prints goes to `out`.
-pub fn measure(measure: &Path, command: &[String], out: Option<&Path>) -> Result<Cost> {
-    let mut runner = Command::new(measure);
-    runner.args(command);
-    if let Some(out) = out {
-        runner.env("MEASURE_OUT", out);
+/// What a command reads and where it prints to; nothing and nowhere where nothing is said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Streams<'a> {
+    /// Standard input.
+    pub from: Option<&'a Path>,
+    /// Standard output and error.
+    pub to: Option<&'a Path>,
+}
+
+/// Runs a command once by `measure`: the words that run `tests/bench/measure.c`.
+pub fn measure(measure: &[String], command: &[String], streams: Streams<'_>) -> Result<Cost> {
+    let (program, before) = measure.split_first().context("a program that measures")?;
+    let mut runner = Command::new(program);
+    runner.args(before).args(command);
+    for (name, path) in [("MEASURE_IN", streams.from), ("MEASURE_OUT", streams.to)] {
+        if let Some(path) = path {
+            runner.env(name, path);
+        }
     }
     let said = run(&mut runner, b"", Duration::from_secs(300))?.success()?.text();
     let fields: Vec<f64> = said.split(' ').map(str::parse).collect::<Result<_, _>>()?;

@@ -76,6 +76,9 @@ fn compare(figures: &mut Value, reexec: &Path, work: &Path, link: &Path, place: 
     proc_folder(link, 200)?;
     let (reexec, work) = (reexec.to_string_lossy(), work.to_string_lossy());
     let (proc, none) = (link.join("proc").to_string_lossy().into_owned(), place.to_string_lossy().into_owned());
+    // A system without anything: kernels, policies and state of this machine are not what is counted.
+    fs::create_dir(link.join("root"))?;
+    let root = link.join("root").to_string_lossy().into_owned();
     let look = [
         &*reexec,
         "report",
@@ -87,6 +90,8 @@ fn compare(figures: &mut Value, reexec: &Path, work: &Path, link: &Path, place: 
         "text",
         "--proc",
         &proc,
+        "--root",
+        &root,
         "--plugins",
         &none,
     ];

@@ -1,25 +1,38 @@
 //! `bench [COUNT…]`: reexec beside the least that any scanner must do, and beside every other tool on
 //! this machine, on the very same processes; see docs/performance.md.
 //!
-//! Each pair of commands runs in turn, A B A B, after one run of each that does not count; the ratio
+//! It runs in a mount namespace of its own, in which the state of reexec and the package database are its own, so
+//! that the machine's are neither measured nor changed. Each pair of commands runs in turn, A B A B, after one run of each that does not count; the ratio
 //! is the median of the pairs' ratios, since two runs right after each other share the machine's mood.
 
 use anyhow::{bail, ensure, Context, Result};
-use reexec_tests::load::{compile, measure, median, pids_in, Cost, Load, Objects};
+use reexec_tests::load::{compile, measure, median, pids_in, Cost, Load, Objects, Streams};
+use reexec_tests::peers;
 use reexec_tests::place::Scratch;
+use reexec_tests::upgrade::{mount_private, set_policy, Upgrade};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Rounds that count.
 const ROUNDS: usize = 7;
 /// Processes that the other tools are run on at most: some need a minute for more.
 const COUNTS: [usize; 3] = [200, 1000, 5000];
 
+/// Files of the packages whose upgrades the hook is called for: an ordinary one, and the largest of which the
+/// inodes are asked.
+const FILES: [usize; 3] = [1, 20, 5000];
+/// Set in the mount namespace of our own.
+const INSIDE: &str = "REEXEC_BENCH_INSIDE";
+
 /// What we are compared with.
 struct Other {
     name: &'static str,
+    /// What runs the command where it is not installed.
+    runner: Vec<String>,
     command: Vec<String>,
     /// What of ours stands beside it.
     ours: Ours,
@@ -42,8 +55,10 @@ enum Ours {
 struct Bench {
     reexec: String,
     plugins: String,
+    /// A folder with the plugin for dpkg alone, as Debian's package has it.
+    dpkg: String,
     nothing: String,
-    measure: PathBuf,
+    measure: String,
     yardstick: String,
     scratch: Scratch,
 }
@@ -61,38 +76,42 @@ impl Bench {
 
     fn others(&self) -> Vec<Other> {
         let yardstick = |mode: &str| vec![self.yardstick.clone(), mode.to_owned()];
-        let other = |name, command, ours, at_most, lists| Other { name, command, ours, at_most, lists };
-        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let other = |name, command, ours, at_most, lists| Other {
+            name,
+            runner: Vec::new(),
+            command,
+            ours,
+            at_most: Some(at_most),
+            lists,
+        };
         let shell = |line: &str| vec!["sh".to_owned(), "-c".to_owned(), line.to_owned()];
         let mut all = vec![
-            other("yardstick query: the scan", yardstick("query"), Ours::Scan, Some(1.25), false),
-            other("yardstick query: the report", yardstick("query"), Ours::Report, Some(1.40), false),
-            other("yardstick text: text mode", yardstick("text"), Ours::Text, Some(1.20), false),
-            other("grep (deleted)", shell("grep -l '(deleted)' /proc/[0-9]*/maps"), Ours::Report, Some(0.40), true),
+            other("yardstick query: the scan", yardstick("query"), Ours::Scan, 1.25, false),
+            other("yardstick query: the report", yardstick("query"), Ours::Report, 1.40, false),
+            other("yardstick text: text mode", yardstick("text"), Ours::Text, 1.20, false),
+            other("grep (deleted)", shell("grep -l '(deleted)' /proc/[0-9]*/maps"), Ours::Report, 0.40, true),
         ];
-        let peers = [
-            ("lib_users", "lib_users", 0.25),
-            ("lsof", "lsof -n -P -d DEL", 0.16),
-            ("zypper", "zypper ps", 0.12),
-            ("zypp-CheckAccessDeleted", "zypp-CheckAccessDeleted", 0.12),
-            ("checkrestart", "checkrestart", 0.10),
-            ("needrestart", "needrestart -b -v -l -r l", 0.07),
-            ("dnf", "dnf needs-restarting", 0.05),
-        ];
-        let is_here = |name: &&(&str, &str, f64)| found(name.0).is_some();
-        all.extend(
-            peers
-                .iter()
-                .filter(is_here)
-                .map(|&(name, line, at_most)| other(name, words(line), Ours::Report, Some(at_most), true)),
-        );
+        all.extend(peers::all().into_iter().map(|peer| Other {
+            runner: peer.runner,
+            ..other(peer.name, peer.command, Ours::Report, peer.at_most, true)
+        }));
         all
     }
 
+    fn cost(&self, command: &[String]) -> Result<Cost> {
+        measure(std::slice::from_ref(&self.measure), command, Streams::default())
+    }
+
+    fn cost_of(&self, other: &Other, to: Option<&Path>) -> Result<Cost> {
+        let mut runner = other.runner.clone();
+        runner.push(self.measure.clone());
+        measure(&runner, &other.command, Streams { from: None, to })
+    }
+
     /// Which of the load a command names: how many rightly, how many wrongly.
-    fn names(&self, command: &[String], load: &Load) -> Result<(usize, usize)> {
+    fn names(&self, other: &Other, load: &Load) -> Result<(usize, usize)> {
         let out = self.scratch.join("said");
-        measure(&self.measure, command, Some(&out))?;
+        self.cost_of(other, Some(&out))?;
         let said = String::from_utf8_lossy(&fs::read(&out)?).into_owned();
         let named = pids_in(&said, load);
         Ok((named.intersection(&load.stale).count(), named.difference(&load.stale).count()))
@@ -105,7 +124,8 @@ impl Bench {
                 let mut command = self.ours(Ours::Report);
                 command.extend(["--format", "json", "--mappings", more, "--threads", threads].map(str::to_owned));
                 let out = self.scratch.join("report");
-                measure(&self.measure, &command, Some(&out))?;
+                let streams = Streams { from: None, to: Some(&out) };
+                measure(std::slice::from_ref(&self.measure), &command, streams)?;
                 let report: serde_json::Value = serde_json::from_slice(&fs::read(&out)?).context("our report")?;
                 let rows = report["processes"].as_array().context("processes")?;
                 let stale: BTreeSet<i32> = rows
@@ -121,8 +141,8 @@ impl Bench {
     }
 
     /// The costs of both, in pairs.
-    fn pairs(&self, ours: &[String], other: &[String], rounds: usize) -> Result<Vec<(Cost, Cost)>> {
-        let pair = || Ok((measure(&self.measure, ours, None)?, measure(&self.measure, other, None)?));
+    fn pairs(&self, ours: &[String], other: impl Fn() -> Result<Cost>, rounds: usize) -> Result<Vec<(Cost, Cost)>> {
+        let pair = || Ok((self.cost(ours)?, other()?));
         pair()?;
         (0..rounds).map(|_| pair()).collect()
     }
@@ -130,11 +150,11 @@ impl Bench {
     fn row(&self, other: &Other, load: &Load, out: &mut impl Write) -> Result<()> {
         // A tool that takes half a minute tells enough in three rounds.
         let rounds = if other.at_most.is_some_and(|ratio| ratio < 0.2) && load.pids.len() > 1000 { 3 } else { ROUNDS };
-        let pairs = self.pairs(&self.ours(other.ours), &other.command, rounds)?;
+        let pairs = self.pairs(&self.ours(other.ours), || self.cost_of(other, None), rounds)?;
         let of = |value: fn(&(Cost, Cost)) -> f64| median(pairs.iter().map(value).collect());
         let named = match other.lists {
             true => {
-                let (right, wrong) = self.names(&other.command, load)?;
+                let (right, wrong) = self.names(other, load)?;
                 format!("{right:>5} {wrong:>5}")
             }
             false => format!("{:>5} {:>5}", "", ""),
@@ -162,6 +182,46 @@ impl Bench {
         Ok(())
     }
 
+    /// What the hook costs beside the package manager: before and after an upgrade whose old files nobody uses,
+    /// and the answer to who does.
+    fn hook(&self, files: usize, out: &mut impl Write) -> Result<()> {
+        let mut upgrade = Upgrade::install(files, &self.scratch)?;
+        let (mut before, mut after, mut answer) = (Vec::new(), Vec::new(), Vec::new());
+        let plugin = ["--plugins", &self.dpkg];
+        let run = |words: &[&str], from: Option<&Path>| {
+            let said = self.scratch.join("said");
+            let words: Vec<String> = std::iter::once(self.reexec.as_str())
+                .chain(words.iter().copied())
+                .chain(plugin)
+                .map(str::to_owned)
+                .collect();
+            let cost = measure(std::slice::from_ref(&self.measure), &words, Streams { from, to: Some(&said) })?;
+            Ok::<_, anyhow::Error>((cost.cpu / 1e3, fs::read_to_string(said)?))
+        };
+        for round in 0..=ROUNDS {
+            set_policy("manual")?;
+            let (pre, _) = run(&["hook", "dpkg", "--phase", "pre"], Some(&upgrade.announced))?;
+            upgrade.replace()?;
+            let (post, said) = run(&["hook", "dpkg", "--phase", "post"], None)?;
+            ensure!(said.contains(&format!("with {files} files replaced")), "the hook said {said}");
+            set_policy("after-transaction")?;
+            let (asked, said) = run(&["apply", "--after-transaction", "--verbose"], None)?;
+            ensure!(said.contains("their inodes were asked"), "it looked at the processes: {said}");
+            if round > 0 {
+                before.push(pre);
+                after.push(post);
+                answer.push(asked);
+            }
+        }
+        let (before, after, answer) = (median(before), median(after), median(answer));
+        let hook = before + after;
+        writeln!(
+            out,
+            "{files:>6} files: {before:>7.1} before, {after:>7.1} after, {hook:>7.1} in all; {answer:>7.1} the answer"
+        )?;
+        Ok(())
+    }
+
     fn run(&self, count: usize, load: &Load, out: &mut impl Write) -> Result<f64> {
         self.check(load)?;
         let stale = load.stale.len();
@@ -179,7 +239,7 @@ impl Bench {
             command.extend(["--threads", threads].map(str::to_owned));
             command
         };
-        let pairs = self.pairs(&with_threads("2"), &with_threads("1"), ROUNDS)?;
+        let pairs = self.pairs(&with_threads("2"), || self.cost(&with_threads("1")), ROUNDS)?;
         let ratio = |value: fn(&Cost) -> f64| median(pairs.iter().map(|(two, one)| value(two) / value(one)).collect());
         let (wall, cpu) = (ratio(|cost| cost.wall), ratio(|cost| cost.cpu));
         writeln!(out, "two threads beside one: {wall:.2} of the wall time (0.80), {cpu:.2} of the processor time")?;
@@ -187,18 +247,13 @@ impl Bench {
     }
 }
 
-fn found(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-/// Copies what only root may write to, since no other plugin is loaded.
-fn trusted(folder: &Path, built: &Path) -> Result<()> {
+/// Copies plugins to where only root may write, since no other one is loaded.
+fn trusted(folder: &Path, built: &Path, is_meant: impl Fn(&str) -> bool) -> Result<()> {
     fs::create_dir(folder)?;
     for entry in fs::read_dir(built)? {
         let path = entry?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with("libreexec_") && name.ends_with(".so") {
+        if name.starts_with("libreexec_") && name.ends_with(".so") && is_meant(&name) {
             fs::copy(&path, folder.join(name))?;
         }
     }
@@ -217,13 +272,24 @@ fn main() -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("bench: needs root: nobody else may look at every process");
     }
+    if std::env::var_os(INSIDE).is_none() {
+        let mut inside = Command::new("unshare");
+        inside.args(["--mount", "--propagation", "private"]).arg(std::env::current_exe()?).args(&words);
+        return Err(inside.env(INSIDE, "1").exec()).context("unshare");
+    }
+    let mut out = std::io::stdout();
+    write!(out, "{}", peers::unpack()?)?;
     let scratch = Scratch::new("bench")?;
+    mount_private(&scratch)?;
     let objects = Objects::copy()?;
     // A program beside the objects' folder: plugins are loaded only from where nobody but root writes.
     let place = objects.path().with_extension("plugins");
     let _gone_after = Gone(&place);
     let built = built_folder()?;
-    trusted(&place, &built)?;
+    trusted(&place, &built, |_| true)?;
+    let dpkg = objects.path().with_extension("dpkg");
+    let _gone_too = Gone(&dpkg);
+    trusted(&dpkg, &built, |name| name == "libreexec_dpkg.so")?;
     let nothing = scratch.join("nothing");
     fs::create_dir(&nothing)?;
     let load = compile("load", scratch.path())?;
@@ -231,16 +297,23 @@ fn main() -> Result<()> {
     let bench = Bench {
         reexec: text(&built.join("reexec")),
         plugins: text(&place),
+        dpkg: text(&dpkg),
         nothing: text(&nothing),
-        measure: compile("measure", scratch.path())?,
+        measure: text(&compile("measure", scratch.path())?),
         yardstick: text(&compile("yardstick", scratch.path())?),
         scratch,
     };
-    let mut out = std::io::stdout();
     let mut each = Vec::new();
     for count in counts {
         let load = Load::start(&load, count, &objects, &bench.scratch)?;
         each.push((count, bench.run(count, &load, &mut out)?));
+        writeln!(
+            out,
+            "the hook, milliseconds of processor time: 1 file at most 15 in all, 20 files at most 5 for the answer"
+        )?;
+        for files in FILES {
+            bench.hook(files, &mut out)?;
+        }
     }
     if let (Some((few, first)), Some((many, last))) = (each.iter().find(|(count, _)| *count >= 1000), each.last()) {
         writeln!(out, "\nprocessor time of a process at {many} beside {few}: {:.2} (1.25)", last / first)?;
