@@ -118,7 +118,7 @@ fn ask(desk: &Desk<'_>, pending: &[Pending], waits: bool, known: &mut Known) -> 
                     }
                 }
                 (_, Ok(Answer::Reading(reading))) => add(reading, known),
-                (_, Ok(Answer::Owners(_))) | (Function::Busy, Err(_)) => {}
+                (_, Ok(Answer::Owners(_) | Answer::Dependencies(_))) | (Function::Busy, Err(_)) => {}
                 (_, Err(error)) => known.gaps.push(error.to_string()),
             }
         }
