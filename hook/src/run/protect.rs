@@ -54,7 +54,8 @@ fn cgroup_of(process: &ProcessHandle) -> Option<Vec<u8>> {
 /// The cgroups of those ancestors that hold the other end of our terminal: when they end, it hangs up.
 pub fn terminal_cgroups(proc: &Path) -> Vec<Vec<u8>> {
     let own = procs::open(proc, std::process::id() as i32).ok();
-    let Some(terminal) = own.as_ref().and_then(ProcessHandle::terminal).and_then(pseudo_terminal) else {
+    let terminal = own.as_ref().and_then(|own| own.stat_and_terminal()?.1);
+    let Some(terminal) = terminal.and_then(pseudo_terminal) else {
         return Vec::new();
     };
     let parent = |process: &ProcessHandle| procs::open(proc, process.stat().ok()?.parent).ok();
@@ -82,7 +83,7 @@ fn sessions(proc: &Path) -> Vec<SessionFacts> {
 fn terminals(proc: &Path) -> Vec<(Vec<u8>, String)> {
     let Ok(processes) = procs::list(proc) else { return Vec::new() };
     let somebody = |process: ProcessHandle| {
-        process.terminal().and_then(pseudo_terminal)?;
+        process.stat_and_terminal()?.1.and_then(pseudo_terminal)?;
         let text = process.cgroup();
         let is_service = matches!(Owner::of(process.pid, &text).kind, OwnerKind::Service | OwnerKind::UserService);
         let who =

@@ -235,11 +235,6 @@ impl ProcessHandle {
         parse_image(&self.read("stat", MOST_SMALL).ok()?)
     }
 
-    /// The device number of its controlling terminal.
-    pub fn terminal(&self) -> Option<u64> {
-        parse_terminal(&self.read("stat", MOST_SMALL).ok()?)
-    }
-
     /// The signals that it has handlers for, one bit each.
     pub fn caught_signals(&self) -> Option<u64> {
         parse_caught(&self.read("status", MOST_SMALL).ok()?)
