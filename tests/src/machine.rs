@@ -1,6 +1,8 @@
 //! A bed with nothing but the Debian package in it, a policy, and an eye on what becomes of it.
 
 use crate::bed::{tool, Bed, Options};
+use crate::debian::{daemon, library, library_bytes, LIBRARY};
+use crate::echo::version_of;
 use crate::place::{built, workspace, Scratch};
 use crate::run::{run, wait_until, Output};
 use crate::suite;
@@ -62,13 +64,56 @@ impl Machine {
         Machine::with_options(name, rules, options, repository)
     }
 
+    /// The same, with the probe's library and daemon installed in their first version; nothing of them runs.
+    pub fn with_probes(name: &str, rules: &str) -> Result<Machine> {
+        let machine = Machine::boot(name, rules)?;
+        machine.install_probes()?;
+        Ok(machine)
+    }
+
+    /// Installs the probe's library and daemon in their first version, and has the second at hand.
+    pub fn install_probes(&self) -> Result<()> {
+        for version in 1..=2 {
+            library(version)?.build(self.dist())?;
+            fs::write(self.dist().join(format!("{version}.so")), library_bytes(version)?)?;
+        }
+        daemon()?.build(self.dist())?;
+        self.bed.apt_install(&["/srv/dist/libprobe1_1.0_amd64.deb", "/srv/dist/probed_1.0_amd64.deb"])?.success()?;
+        self.applied()
+    }
+
+    /// This version of the library (1 or 2) takes the place of the one that stands there, as an upgrade does
+    /// it, but nobody is told.
+    pub fn swap_library(&self, version: u32) -> Result<()> {
+        self.bed.shell(&format!("cp /srv/dist/{version}.so {LIBRARY}.new; mv {LIBRARY}.new {LIBRARY}")).map(drop)
+    }
+
+    /// A newer version of a program, with another build-id, takes its place; nobody is told.
+    pub fn swap_program(&self, path: &str) -> Result<()> {
+        self.bed.write_program(&format!("{path}.new"), &version_of(&self.bed.read_file(path)?, 2)?)?;
+        self.bed.shell(&format!("mv {path}.new {path}")).map(drop)
+    }
+
+    /// Runs `reexec apply` and returns its report.
+    pub fn apply(&self, arguments: &[&str]) -> Result<Report> {
+        let mut command = vec!["apply", "--format", "json"];
+        command.extend(arguments);
+        let said = self.reexec(&command)?;
+        Report::read(&said.stdout).with_context(|| said.errors())
+    }
+
     /// The same, with more to see for the bed.
     pub fn with_options(name: &str, rules: &str, options: Options, repository: Option<&Path>) -> Result<Machine> {
+        Machine::on(BASE, name, rules, options, repository)
+    }
+
+    /// The same, on another base system.
+    pub fn on(base: &str, name: &str, rules: &str, options: Options, repository: Option<&Path>) -> Result<Machine> {
         let dist = Scratch::new("dist")?;
         let deb = package()?;
         fs::copy(&deb, dist.join("reexec.deb")).with_context(|| deb.display().to_string())?;
         let options = options.bind_ro(dist.path(), "/srv/dist");
-        let bed = Bed::boot(name, BASE, &options)?;
+        let bed = Bed::boot(name, base, &options)?;
         let folders: &[&str] = if repository.is_some() { &["/srv/repo"] } else { &[] };
         bed.use_repositories(folders)?;
         bed.apt_install(&["/srv/dist/reexec.deb"])?.success()?;

@@ -5,6 +5,7 @@ use reexec_tests::bed::{Bed, Options};
 use reexec_tests::packages::repacked;
 use reexec_tests::place::workspace;
 use reexec_tests::run::{run, wait_until};
+use reexec_tests::suite::libraries;
 use reexec_tests::{needs_bed, skip};
 use std::fs;
 use std::path::Path;
@@ -12,7 +13,6 @@ use std::process::Command;
 use std::time::Duration;
 
 const BASE: &str = "daemons";
-const LIBRARIES: [&str; 3] = ["libssl3", "zlib1g", "libpcre2-8-0"];
 
 /// The build-id of a file in the bed, by the bytes of its note.
 fn build_id(bed: &Bed, path: &str) -> Result<Vec<u8>> {
@@ -75,19 +75,19 @@ fn a_dropped_bed_is_gone_at_once() -> Result<()> {
 #[test]
 fn an_upgrade_gives_other_bytes_and_other_inodes_and_leaves_the_old_ones_mapped() -> Result<()> {
     needs_bed!(BASE);
-    let repository = repacked(BASE, "+reexec1", &LIBRARIES)?;
+    let repository = repacked(BASE, "+reexec1", &libraries())?;
     let options = Options::default().bind_ro(&repository, "/srv/repo");
     let bed = Bed::boot("upgrade", BASE, &options)?;
     let file = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
     let old = (build_id(&bed, file)?, bed.shell(&format!("stat -c %i {file}"))?);
 
     bed.use_repositories(&["/srv/repo"])?;
-    bed.apt_install(&LIBRARIES)?.success()?;
+    bed.apt_install(&libraries())?.success()?;
 
     let new = (build_id(&bed, file)?, bed.shell(&format!("stat -c %i {file}"))?);
     assert_ne!(old.0, new.0, "the same build-id");
     assert_ne!(old.1, new.1, "the same inode");
-    for package in LIBRARIES {
+    for package in libraries() {
         let version = bed.shell(&format!("dpkg-query -W -f '${{Version}}' {package}"))?;
         ensure!(version.ends_with("+reexec1"), "{package} is {version}");
     }

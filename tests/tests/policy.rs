@@ -2,69 +2,22 @@
 //! the clients of those services see.
 
 use anyhow::{ensure, Context, Result};
-use reexec_tests::debian::{daemon, library, library_bytes, LIBRARY};
-use reexec_tests::machine::{figure, Machine, Report, BASE, POLICY};
+use reexec_tests::machine::{figure, Machine, BASE, POLICY};
 use reexec_tests::packages::repacked;
 use reexec_tests::place::{workspace, Scratch};
 use reexec_tests::run::wait_until;
+use reexec_tests::suite::libraries;
 use reexec_tests::tools::{python, script};
 use reexec_tests::{needs_bed, skip};
 use serde_json::Value;
 use std::time::Duration;
 
-const LIBRARIES: [&str; 3] = ["libssl3", "zlib1g", "libpcre2-8-0"];
 const SOON: Duration = Duration::from_secs(30);
-
-/// A step that was taken for an owner: action, outcome and message.
-fn step<'a>(report: &'a Report, owner: &str, index: usize) -> Result<(&'a str, &'a str, &'a str)> {
-    let row = report.owner(owner)?;
-    let step = row["steps"].get(index).with_context(|| format!("{row:#}"))?;
-    let word = |key: &str| step[key].as_str().context("a word");
-    Ok((word("action")?, word("outcome")?, word("message")?))
-}
-
-/// Why nothing was done about an owner; it has neither a step nor a proof then.
-fn skipped<'a>(report: &'a Report, owner: &str) -> Result<&'a str> {
-    let row = report.owner(owner)?;
-    ensure!(row["steps"] == Value::Array(Vec::new()) && row["proof"].is_null(), "{row:#}");
-    row["decision"]["skip"].as_str().with_context(|| format!("{row:#}"))
-}
-
-/// Runs `reexec apply` and returns its report.
-fn apply(machine: &Machine, arguments: &[&str]) -> Result<Report> {
-    let mut command = vec!["apply", "--format", "json"];
-    command.extend(arguments);
-    let said = machine.reexec(&command)?;
-    let report = serde_json::from_slice(&said.stdout).with_context(|| format!("{} {}", said.text(), said.errors()))?;
-    Ok(Report(report))
-}
-
-/// The probe's library and daemon in the bed; nothing of them runs yet.
-fn with_probes(name: &str, rules: &str) -> Result<Machine> {
-    let machine = Machine::boot(name, rules)?;
-    for version in 1..=2 {
-        library(version)?.build(machine.dist())?;
-    }
-    daemon()?.build(machine.dist())?;
-    machine.bed.apt_install(&["/srv/dist/libprobe1_1.0_amd64.deb", "/srv/dist/probed_1.0_amd64.deb"])?.success()?;
-    machine.applied()?;
-    Ok(machine)
-}
-
-/// This version of the library takes the place of the one that stands there, as an upgrade does it, but
-/// nobody is told.
-fn swap_library(machine: &Machine, version: u32) -> Result<()> {
-    let new = machine.dist().join(format!("{version}.so"));
-    if !new.exists() {
-        std::fs::write(new, library_bytes(version)?)?;
-    }
-    machine.bed.shell(&format!("cp /srv/dist/{version}.so {LIBRARY}.new; mv {LIBRARY}.new {LIBRARY}")).map(drop)
-}
 
 #[test]
 fn nginx_is_asked_by_signals_and_no_request_fails_while_its_workers_move_to_the_new_files() -> Result<()> {
     needs_bed!(BASE);
-    let repository = repacked(BASE, "+reexec1", &LIBRARIES)?;
+    let repository = repacked(BASE, "+reexec1", &libraries())?;
     let rules = "  - name: web
     match: { unit: nginx.service }
     action:
@@ -88,7 +41,7 @@ fn nginx_is_asked_by_signals_and_no_request_fails_while_its_workers_move_to_the_
     let numbers: Vec<&str> = said.split_whitespace().collect();
     ensure!(numbers[0].parse::<u64>()? > 100 && numbers[1] == "0", "{said}\n{:#}", last.owner("nginx.service")?);
 
-    let (action, outcome, words) = step(&last, "nginx.service", 0)?;
+    let (action, outcome, words) = last.step("nginx.service", 0)?;
     assert_eq!((action, outcome), ("signal", "done"), "{words}");
     ensure!(words.contains("USR2 sent to pid") && words.contains("QUIT sent to pid"), "{words}");
     assert_eq!(last.owner("nginx.service")?["proof"], "fresh", "{words}");
@@ -148,7 +101,7 @@ windows:
 #[test]
 fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> Result<()> {
     needs_bed!(BASE);
-    let machine = with_probes("terms", "  []\n")?;
+    let machine = Machine::with_probes("terms", "  []\n")?;
     machine.bed.shell(UNITS)?;
     machine.policy(&rules_of_units(&machine)?)?;
     let names = ["hub", "timed", "limited", "asked-only"].map(|name| format!("{name}.service"));
@@ -159,10 +112,10 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
     machine.bed.apt_install(&["/srv/dist/libprobe1_2.0_amd64.deb"])?.success()?;
     wait_until("the unit that acts is done", 3 * SOON, || Ok((machine.idle() && machine.runs()? > 0).then_some(())))?;
     let last = machine.last()?;
-    let why = skipped(&last, "timed.service")?;
+    let why = last.skipped("timed.service")?;
     ensure!(why.starts_with("its window tomorrow opens ") && why.ends_with(" 03:00 UTC"), "{why}");
-    ensure!(skipped(&last, "asked-only.service")?.contains("only when asked"), "{:#}", last.0["owners"]);
-    let why = skipped(&last, "limited.service")?;
+    ensure!(last.skipped("asked-only.service")?.contains("only when asked"), "{:#}", last.0["owners"]);
+    let why = last.skipped("limited.service")?;
     ensure!(why.contains("started 2 times") && why.contains("2 in 3600 s"), "{why}");
     for (name, before) in names.iter().zip(before).skip(1) {
         assert_eq!(machine.unit(name)?, before?, "{name}");
@@ -171,7 +124,7 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
     let timer = machine.bed.shell("systemctl show -p ActiveState,NextElapseUSecRealtime reexec-apply.timer")?;
     ensure!(timer.contains("ActiveState=active") && timer.contains("03:00:00"), "{timer}");
 
-    let words = step(&last, "hub.service", 0)?.2;
+    let words = last.step("hub.service", 0)?.2;
     ensure!(words.contains("spoke.service fell with it and was started again"), "{words}");
     assert_eq!(machine.unit("spoke.service")?.state, "active");
     assert_eq!(last.owner("hub.service")?["fallen"], Value::Array(Vec::new()));
@@ -183,16 +136,16 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
     assert_eq!(machine.bed.systemctl_show("marked.service", "Markers")?, "");
     let taken = ["command", "signal", "ask", "restart"];
     for (index, (action, outcome)) in taken.iter().zip(["done", "refused", "refused", "done"]).enumerate() {
-        let (said, how, words) = step(&last, "ran.service", index)?;
+        let (said, how, words) = last.step("ran.service", index)?;
         assert_eq!((said, how), (*action, outcome), "{words}");
     }
-    ensure!(step(&last, "ran.service", 0)?.2.contains("drained"), "its word is lost");
-    ensure!(step(&last, "ran.service", 1)?.2.contains("no handler"), "{}", step(&last, "ran.service", 1)?.2);
+    ensure!(last.step("ran.service", 0)?.2.contains("drained"), "its word is lost");
+    ensure!(last.step("ran.service", 1)?.2.contains("no handler"), "{}", last.step("ran.service", 1)?.2);
     let environment = machine.bed.shell("sort /run/ran-env | cut -d= -f1 | xargs")?;
     assert_eq!(environment, "LANG PATH PWD REEXEC_OWNER REEXEC_PIDS REEXEC_RULE REEXEC_UID REEXEC_UNIT");
 
     // Somebody asks, and does not want to wait: the limit still holds.
-    let report = apply(&machine, &["--now"])?;
+    let report = machine.apply(&["--now"])?;
     for name in ["timed.service", "asked-only.service"] {
         assert_eq!(report.owner(name)?["proof"], "fresh", "{:#}", report.0["owners"]);
     }
@@ -205,17 +158,17 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
 fn a_user_is_told_once_on_their_desktop(machine: &Machine) -> Result<()> {
     machine.policy("  - { name: people, match: { owner: user-service }, action: notify }\n")?;
     machine.bed.write_program("/usr/local/bin/desktop", include_bytes!("../fixtures/desktop.py"))?;
-    swap_library(machine, 2)?;
-    let refused = apply(machine, &[])?;
+    machine.swap_library(2)?;
+    let refused = machine.apply(&[])?;
     let owner = "app-x\\\\x2dterm.service";
-    assert_eq!(step(&refused, owner, 0)?.1, "refused", "nobody was there to be told: {:#}", refused.owner(owner)?);
+    assert_eq!(refused.step(owner, 0)?.1, "refused", "nobody was there to be told: {:#}", refused.owner(owner)?);
     machine.bed.shell(
         "systemd-run -q --unit=desktop --uid=alice -p StandardOutput=file:/run/told /usr/local/bin/desktop /tmp/ready",
     )?;
     wait_until("there is a desktop", SOON, || Ok(machine.bed.shell("ls /tmp/ready").ok()))?;
-    let told = apply(machine, &[])?;
-    assert_eq!(step(&told, owner, 0)?.1, "done", "{:#}", told.owner(owner)?);
-    assert_eq!(skipped(&apply(machine, &[])?, owner)?, "its user has been told");
+    let told = machine.apply(&[])?;
+    assert_eq!(told.step(owner, 0)?.1, "done", "{:#}", told.owner(owner)?);
+    assert_eq!(machine.apply(&[])?.skipped(owner)?, "its user has been told");
     let notes = machine.bed.shell("cat /run/told")?;
     ensure!(notes.lines().count() == 1 && notes.contains("probed still run old files"), "{notes}");
     Ok(())
@@ -227,11 +180,11 @@ fn a_canary_that_does_not_come_up_keeps_the_others_alive(machine: &Machine) -> R
     machine.bed.write_file("/etc/systemd/system/w@.service.d/x.conf", fails)?;
     machine.bed.shell("systemctl daemon-reload")?;
     let before = machine.unit("w@2.service")?;
-    swap_library(machine, 1)?;
-    let report = apply(machine, &[])?;
+    machine.swap_library(1)?;
+    let report = machine.apply(&[])?;
     assert_eq!(report.owner("w@1.service")?["proof"], "down");
     for name in ["w@2.service", "w@3.service"] {
-        assert_eq!(skipped(&report, name)?, "its canary w@1.service is down");
+        assert_eq!(report.skipped(name)?, "its canary w@1.service is down");
     }
     assert_eq!(machine.unit("w@2.service")?, before);
     Ok(())
@@ -241,12 +194,12 @@ fn a_canary_that_does_not_come_up_keeps_the_others_alive(machine: &Machine) -> R
 fn thirty_units_go_out_as_one_batch_and_take_as_long_as_the_slowest() -> Result<()> {
     needs_bed!(BASE);
     let rules = "  - { name: all, match: { unit: 'batch@*.service' }, action: restart }\n";
-    let machine = with_probes("batch", rules)?;
+    let machine = Machine::with_probes("batch", rules)?;
     let unit = "[Service]\nType=exec\nExecStartPre=/bin/sleep 3\nExecStart=/usr/sbin/probed\n";
     machine.bed.write_file("/etc/systemd/system/batch@.service", unit.as_bytes())?;
     machine.bed.shell("systemctl daemon-reload; systemctl start $(seq -f 'batch@%g.service' 30)")?;
-    swap_library(&machine, 2)?;
-    let report = apply(&machine, &[])?;
+    machine.swap_library(2)?;
+    let report = machine.apply(&[])?;
     let rows: Vec<&Value> = report.rows("owners").filter(|row| row["decision"]["rule"] == "all").collect();
     assert_eq!(rows.len(), 30);
     ensure!(rows.iter().all(|row| row["proof"] == "fresh"), "{rows:#?}");
@@ -262,7 +215,7 @@ fn thirty_units_go_out_as_one_batch_and_take_as_long_as_the_slowest() -> Result<
 /// stays as it was.
 fn somebody_picks_on_a_terminal(machine: &Machine) -> Result<()> {
     machine.bed.shell("systemctl stop 'batch@*'; systemctl start batch@1 batch@2 batch@3")?;
-    swap_library(machine, 1)?;
+    machine.swap_library(1)?;
     let units = ["batch@1.service", "batch@2.service", "batch@3.service"];
     let before = units.map(|unit| machine.unit(unit));
     let typed = |keys: &str, arguments: &str| {
@@ -331,11 +284,8 @@ fn a_run_that_is_killed_at_a_hundred_random_points_is_taken_up_and_repeats_nothi
   - { name: steps, match: { unit: kc.service }, action: [{ command: { run: [/usr/local/sbin/note] } }, restart] }
 defaults: { settle: 100ms }
 ";
-    let machine = with_probes("killed", "  []\n")?;
+    let machine = Machine::with_probes("killed", "  []\n")?;
     machine.bed.write_file(POLICY, format!("version: 1\nrules:\n{rules}").as_bytes())?;
-    for version in 1..=2 {
-        std::fs::write(machine.dist().join(format!("{version}.so")), library_bytes(version)?)?;
-    }
     let seed = std::process::id() % 30_000;
     let script = format!("SEED={seed}\n{KILLS}");
     let said = machine.bed.exec_within(Duration::from_secs(600), b"", &["bash", "-euc", &script])?;
@@ -352,7 +302,7 @@ defaults: { settle: 100ms }
 #[test]
 fn what_runs_sessions_and_what_an_admin_works_in_is_told_from_what_may_be_restarted() -> Result<()> {
     needs_bed!(BASE);
-    let repository = repacked(BASE, "+reexec1", &LIBRARIES)?;
+    let repository = repacked(BASE, "+reexec1", &libraries())?;
     let services = ["ssh.service", "redis-server.service", "cron.service", "rsyslog.service"];
     let rules = "  - { name: all, match: { owner: service }, action: restart }\n";
     let machine = Machine::with_repository("people", rules, Some(&repository))?;
@@ -375,7 +325,7 @@ fn what_runs_sessions_and_what_an_admin_works_in_is_told_from_what_may_be_restar
     bed.shell(&format!("systemd-run -q --unit=inside -E {preload} -p Type=exec script -qec 'sleep 900' /dev/null"))?;
     let inside = machine.unit("inside.service")?;
 
-    bed.apt_install(&LIBRARIES)?.success()?;
+    bed.apt_install(&libraries())?.success()?;
     machine.applied_within(Duration::from_secs(60))?;
     let last = machine.last()?;
     for service in services {
@@ -386,7 +336,7 @@ fn what_runs_sessions_and_what_an_admin_works_in_is_told_from_what_may_be_restar
     ensure!(last.owner("ssh.service")?["pids"] == Value::Array(Vec::new()), "{:#}", last.owner("ssh.service")?);
     assert_eq!(machine.unit("inside.service")?, inside);
 
-    let why = skipped(&last, "inside.service")?;
+    let why = last.skipped("inside.service")?;
     ensure!(why.contains("works at a terminal inside it"), "{why}");
     let explained = machine.reexec(&["explain", "ssh.service"])?;
     ensure!(explained.text().contains("decided by \"all\""), "{}", explained.text());
