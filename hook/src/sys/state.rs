@@ -385,10 +385,11 @@ fn take_lock(folder: &Path, name: &str, deadline: Duration) -> Result<RunLock> {
     Ok(RunLock(file.into()))
 }
 
+/// What we keep names processes, users and paths: nobody else's business. `/run` and `/var/lib` are there.
 fn make_folder(folder: &Path) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o755)
+        .mode(0o700)
         .create(folder)
         .with_context(|| format!("make {}", folder.display()))
 }
@@ -396,7 +397,7 @@ fn make_folder(folder: &Path) -> Result<()> {
 fn write_whole<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let beside = path.with_extension("new");
     let write = || -> Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(&serde_json::to_vec(value)?)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
@@ -420,4 +421,30 @@ fn write_over(path: &Path, bytes: &[u8]) -> Result<()> {
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = super::input::file(path, MOST_READ).with_context(|| format!("read {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_is_kept_is_its_owners_alone_also_where_no_package_made_the_folders() {
+        let root = std::env::temp_dir().join(format!("reexec-state-{}", std::process::id()));
+        for folder in ["run", "var/lib"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let store = Store::below(&root);
+        store.remember(&Memory::default()).unwrap();
+        store.hold(&[]).unwrap();
+        store.keep_report(&serde_json::Value::Null, 1).unwrap();
+        let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o7777;
+        for folder in ["run/reexec", "run/reexec/held", "var/lib/reexec", "var/lib/reexec/history"] {
+            assert_eq!(mode(folder), 0o700, "{folder}");
+        }
+        for file in ["run/reexec/since-boot.json", "var/lib/reexec/last.json"] {
+            assert_eq!(mode(file), 0o600, "{file}");
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
 }
