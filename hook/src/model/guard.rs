@@ -13,6 +13,8 @@ pub struct SessionFacts {
     pub id: String,
     /// Whose.
     pub user: String,
+    /// The same by number.
+    pub uid: u32,
     /// The process that leads it.
     pub leader: u32,
     /// The cgroup of that process's parent: of a display manager, for a desktop.
@@ -42,11 +44,16 @@ pub struct Evidence<'a> {
     pub protected: &'a Protected,
     /// The moment.
     pub circumstances: &'a Circumstances,
-    /// Owners whose user was told of just these files.
+    /// Owners whose user was told of just these files, and those that a soft reboot did not renew.
     pub told: &'a BTreeSet<String>,
 }
 
 impl Protected {
+    /// Whether somebody's desktop can show a note.
+    pub fn has_desktop(&self, uid: u32) -> bool {
+        self.sessions.iter().any(|session| session.is_desktop && session.uid == uid)
+    }
+
     /// Why a unit must stay; `None` where nothing that is protected lives in it.
     pub fn reason(&self, unit: &UnitFacts) -> Option<String> {
         let path = unit.cgroup.as_bytes();
@@ -239,6 +246,7 @@ mod tests {
         let session = |leader, parent: &str, is_desktop| SessionFacts {
             id: "3".into(),
             user: "alice".into(),
+            uid: 1000,
             leader,
             parent_cgroup: parent.as_bytes().to_vec(),
             is_desktop,

@@ -28,14 +28,16 @@ fn listed(names: BTreeSet<String>) -> String {
     said.join(", ")
 }
 
-/// The note about one owner.
-pub fn of(row: &OwnerRow, members: &[&VerdictOf]) -> Note {
+/// The one note about all owners of a user, with their processes.
+pub fn of(rows: &[&OwnerRow], members: &[&VerdictOf]) -> Note {
     let programs = listed(members.iter().map(|row| escape(&row.process.comm)).collect());
-    let packages = listed(row.causes.iter().filter_map(|cause| cause.package.clone()).collect());
+    let causes = rows.iter().flat_map(|row| &row.causes);
+    let packages = listed(causes.filter_map(|cause| cause.package.clone()).collect());
     let after = if packages.is_empty() { String::new() } else { format!(" after the upgrade of {packages}") };
-    let next = match row.owner.kind {
-        OwnerKind::Session | OwnerKind::UserManager => "Log out and in again, or restart these programs",
-        _ => "Restart these programs",
+    let logs_in = |row: &&OwnerRow| matches!(row.owner.kind, OwnerKind::Session | OwnerKind::UserManager);
+    let next = match rows.iter().any(logs_in) {
+        true => "Log out and in again, or restart these programs",
+        false => "Restart these programs",
     };
     Note {
         title: "Programs run replaced files".to_owned(),

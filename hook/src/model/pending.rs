@@ -83,6 +83,25 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Nothing that was replaced: it only wakes the next run, which has something to prove.
+    pub fn reminder(boot_id: &str, root: &Path, time: i128) -> Pending {
+        Pending {
+            boot_id: boot_id.to_owned(),
+            time,
+            side: Side::Post,
+            manager: String::new(),
+            root: root.to_owned(),
+            packages: Vec::new(),
+            claims: Vec::new(),
+            snapshots: Vec::new(),
+            caller: String::new(),
+            hangs_on: Vec::new(),
+            gaps: Vec::new(),
+            told: true,
+            numbering: None,
+        }
+    }
+
     /// Whether it adds nothing to what another call of the same transaction has told the admin.
     pub fn adds_nothing(&self, waiting: &[Pending]) -> bool {
         let empty = self.packages.is_empty() && self.claims.is_empty() && self.gaps.is_empty();

@@ -47,6 +47,8 @@ pub struct Decision {
     pub skip: Option<String>,
     /// What it waits for, where it will be acted on later.
     pub later: Option<Later>,
+    /// What a restart takes along, and what is kept over it; for people.
+    pub notes: Vec<String>,
 }
 
 impl Decision {
@@ -136,8 +138,13 @@ impl Group<'_> {
             steps,
             skip: None,
             later: None,
+            notes: Vec::new(),
         };
         if !decided.acts() {
+            return decided;
+        }
+        self.drop_soft_reboot(&mut decided, evidence);
+        if decided.skip.is_some() {
             return decided;
         }
         decided.skip = self.forbidden(policy, &decided, evidence);
@@ -145,13 +152,55 @@ impl Group<'_> {
             decided.skip = Some(why);
             decided.later = Some(later);
         }
+        if decided.skip.is_none() && decided.ladder.contains(&Action::Restart) {
+            decided.notes = self.notes(evidence);
+        }
         decided
+    }
+
+    /// What a restart takes along, and what its manager keeps for it meanwhile.
+    fn notes(&self, evidence: &Evidence<'_>) -> Vec<String> {
+        let Some((unit, user)) = self.unit(evidence).zip(self.owner.unit().map(|name| name.user)) else {
+            return Vec::new();
+        };
+        let is_up = |name: &&String| {
+            let name = UnitName { user, name: (*name).clone() };
+            evidence.units.get(&name).is_some_and(UnitFacts::is_active)
+        };
+        let along: BTreeSet<&str> = unit.dependents.iter().filter(is_up).map(String::as_str).collect();
+        let along = (!along.is_empty()).then(|| {
+            let along: Vec<&str> = along.into_iter().collect();
+            format!("a restart takes {} along", along.join(", "))
+        });
+        let kept = (unit.stored_descriptors > 0).then(|| {
+            let noun = if unit.stored_descriptors == 1 { "descriptor" } else { "descriptors" };
+            format!("keeps {} open {noun} over a restart (FileDescriptorStoreMax=)", unit.stored_descriptors)
+        });
+        along.into_iter().chain(kept).collect()
+    }
+
+    /// Takes the soft reboot off a ladder whose owner outlived one with just these old files: it would do
+    /// so again, for ever.
+    fn drop_soft_reboot(&self, decided: &mut Decision, evidence: &Evidence<'_>) {
+        if decided.ladder.contains(&Action::SoftReboot) && evidence.told.contains(&self.soft_rebooted_as()) {
+            decided.steps.retain(|step| *step != Action::SoftReboot);
+            decided.ladder.retain(|action| *action != Action::SoftReboot);
+            if !decided.acts() {
+                decided.leave("it outlived a soft reboot with these old files; only a reboot helps");
+            }
+        }
     }
 
     fn forbidden(&self, policy: &Policy, decision: &Decision, evidence: &Evidence<'_>) -> Option<String> {
         let only_tells = decision.ladder.iter().all(|action| !action.changes());
         if only_tells && evidence.told.contains(&self.told_as()) {
             return Some("its user has been told".to_owned());
+        }
+        if only_tells && decision.steps.contains(&Step::Notify { terminal: false }) {
+            let uid = self.owner.uid?;
+            if !evidence.protected.has_desktop(uid) {
+                return Some(format!("user {uid} has no desktop to be told on"));
+            }
         }
         forbids(self.owner, &decision.steps, evidence)
             .or_else(|| self.takes_protected_along(policy, decision, evidence))
@@ -178,6 +227,11 @@ impl Group<'_> {
         };
         let files: Vec<String> = self.causes().iter().map(file).collect();
         format!("{} {} {}", self.owner.kind, self.owner.name, files.join(" "))
+    }
+
+    /// The owner and the files with which it goes into a soft reboot.
+    pub fn soft_rebooted_as(&self) -> String {
+        format!("soft-reboot {}", self.told_as())
     }
 
     fn unit<'e>(&self, evidence: &Evidence<'e>) -> Option<&'e UnitFacts> {

@@ -60,6 +60,12 @@ pub struct UnitFacts {
     pub result: String,
     /// Its cgroup; empty while it has none.
     pub cgroup: String,
+    /// Whether a job for it waits or is at work.
+    #[serde(default)]
+    pub has_job: bool,
+    /// The slice that its processes are put into.
+    #[serde(default)]
+    pub slice: String,
     /// `RefuseManualStart=`: a restart would not bring it up again.
     pub refuses_start: bool,
     /// Units that stop with it and that a restart of it restarts (`RequiredBy=`, `BoundBy=`,
@@ -92,10 +98,11 @@ impl UnitFacts {
         limit.interval.saturating_sub(since)
     }
 
-    /// Whether a job is at work on it. Between two of systemd's own attempts there is none.
+    /// Whether a job waits for it or is at work on it. Between two of systemd's own attempts there is none.
     pub fn is_changing(&self) -> bool {
         let changing = ["activating", "deactivating", "reloading", "refreshing"];
-        changing.contains(&self.active_state.as_str()) && self.sub_state != "auto-restart"
+        let changes = self.has_job || changing.contains(&self.active_state.as_str());
+        changes && self.sub_state != "auto-restart"
     }
 }
 

@@ -95,6 +95,9 @@ pub fn decision(owner: &str, decision: &Decision, passed: &[String], style: &Sty
     if let Some(skip) = &decision.skip {
         style.paragraph(&mut out, &format!("{INDENT}left alone all the same: "), skip);
     }
+    for note in &decision.notes {
+        style.paragraph(&mut out, INDENT, note);
+    }
     for rule in passed {
         style.paragraph(&mut out, &format!("{INDENT}not by "), rule);
     }

@@ -178,6 +178,7 @@ fn owner_row(row: &OwnerRow) -> Value {
             "source": row.decision.source,
             "ladder": row.decision.ladder.iter().map(|action| action.word()).collect::<Vec<_>>(),
             "skip": row.decision.skip,
+            "notes": row.decision.notes,
         },
         "steps": steps,
         "proof": row.proof.map(|proof| proof.word()),

@@ -196,6 +196,9 @@ pub fn owner(report: &Report, row: &OwnerRow, asked: Asked, style: &Style) -> St
     if style.verbose && !row.decision.rule.is_empty() {
         style.paragraph(&mut out, INDENT, &format!("rule \"{}\"{}", row.decision.rule, source(row)));
     }
+    if row.steps.is_empty() {
+        row.decision.notes.iter().for_each(|note| style.paragraph(&mut out, INDENT, note));
+    }
     for step in &row.steps {
         let message = escape(step.message.as_bytes());
         let words = format!("{} {} after {}: {message}", step.action, step.outcome, millis(step.millis));
@@ -375,7 +378,9 @@ fn next_steps(report: &Report, asked: Asked) -> Vec<(String, String)> {
             steps.push((format!("reexec explain {}", row.owner.name), "why it is not proven".to_owned()));
         }
     } else {
-        let acting = report.owners.iter().filter(|row| row.decision.acts()).count();
+        // Whom a note goes to is told by itself; nobody need be asked to type anything for it.
+        let changes = |row: &&OwnerRow| row.decision.acts() && row.decision.ladder.iter().any(|step| step.changes());
+        let acting = report.owners.iter().filter(changes).count();
         if acting > 0 {
             let why = format!("acts on {}, and proves it", count(acting, "of them", "of them"));
             steps.push(("reexec apply".to_owned(), why));

@@ -1,6 +1,6 @@
 //! `apply`: does what the policy says, step by step, and looks again after each.
 
-use super::climb::{Begun, Climb};
+use super::climb::{Begun, Climb, Restarting};
 use super::desk::{Desk, Known};
 use super::look::{look, unused};
 use super::publish::publish;
@@ -56,6 +56,15 @@ pub struct Run {
     pub opens: Option<Stamp>,
     /// Processes that run other old files than those that it is about.
     pub others: usize,
+    /// Whether user space goes down behind it.
+    pub restarting: Restarting,
+}
+
+impl Run {
+    /// One in which nothing was done.
+    fn idle(report: Option<Report>, opens: Option<Stamp>) -> Run {
+        Run { report, exit_code: 0, opens, others: 0, restarting: Restarting::No }
+    }
 }
 
 /// What was replaced by ourselves, or by a command that we ran.
@@ -97,7 +106,7 @@ pub fn look_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
     let files = own.files();
     let others = report.narrow(|path| files.contains(path));
     super::report::decide_or_say(desk, &mut report, &policy);
-    Ok(Run { report: Some(report), exit_code: 0, opens: None, others })
+    Ok(Run { others, ..Run::idle(Some(report), None) })
 }
 
 /// Acts on what was just replaced, and on nothing else.
@@ -145,7 +154,7 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
     let policy = loaded?.policy;
     if moment == Moment::AfterTransaction && policy.defaults.when == When::Manual {
         desk.store.hold(&desk.pending().0)?;
-        return Ok(Run { report: None, exit_code: 0, opens: None, others: 0 });
+        return Ok(Run::idle(None, None));
     }
     if mode == Mode::Act {
         may_act(desk, moment)?;
@@ -157,8 +166,13 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
         }
         Mode::DryRun => None,
     };
+    // Half of it is gone: what it would see is no proof, and what it would start is in the way.
+    if mode == Mode::Act && systemd::is_stopping() {
+        anyhow::ensure!(moment != Moment::Now, "the machine is going down; what is pending waits for the next run");
+        return Ok(Run::idle(None, None));
+    }
     let Some(gather::Gathered { paths, pending, known }) = gather::gather(desk, moment, policy.defaults.quiet)? else {
-        return Ok(Run { report: None, exit_code: 0, opens: None, others: 0 });
+        return Ok(Run::idle(None, None));
     };
     let mut run = Round { desk, policy: &policy, known: &known, order, files: None }.run(&pending)?;
     if mode == Mode::Act {
@@ -172,6 +186,9 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
 
 /// Forgets what was acted on; keeps what waits for a window, and is woken for it.
 fn finish(desk: &Desk<'_>, run: &Run, paths: &[PathBuf], pending: &[Pending], known: &Known) -> Result<()> {
+    if run.restarting == Restarting::Yes {
+        return Ok(());
+    }
     match run.opens {
         Some(opens) if !paths.is_empty() => {
             desk.store.hold(paths)?;
@@ -262,19 +279,27 @@ impl Round<'_> {
         let opens = opens_next(&report);
         if mode == Mode::DryRun || (!acts && interrupted.is_none()) {
             judge_reboot(desk, &mut report);
-            return Ok(Run { report: Some(report), exit_code: 0, opens, others });
+            return Ok(Run { others, ..Run::idle(Some(report), opens) });
         }
         let mut climb = Climb::begin(desk, self.known, policy, interrupted, units);
         climb.run(&mut report).context("carry out the plan")?;
         let others = self.narrow(&mut report).max(others);
         judge_reboot(desk, &mut report);
-        let exit_code = exit_code(&report.owners);
-        let keep = |report: &Report| desk.store.keep_report(&json::value(report, exit_code), report.time);
-        keep(&report).context("keep the report")?;
-        if climb.soft_reboot(&mut report) {
-            keep(&report).context("keep the report")?;
+        let keep = |report: &Report| {
+            let code = exit_code(&report.owners);
+            desk.store.keep_report(&json::value(report, code), report.time).context("keep the report")
+        };
+        keep(&report)?;
+        let mut restarting = Restarting::No;
+        if Climb::wants_soft_reboot(&report) {
+            restarting = climb.soft_reboot(&mut report)?;
+            judge_reboot(desk, &mut report);
+            keep(&report)?;
         }
-        Ok(Run { report: Some(report), exit_code, opens, others })
+        let proven = exit_code(&report.owners);
+        // What a soft reboot does is proven by whoever runs behind it.
+        let exit_code = if restarting == Restarting::Yes { proven.max(1) } else { proven };
+        Ok(Run { report: Some(report), exit_code, opens, others, restarting })
     }
 }
 

@@ -9,6 +9,7 @@ use super::wait;
 use crate::model::image::Executed;
 use crate::model::judge::VerdictOf;
 use crate::model::owner::Owner;
+use crate::model::pending::Pending;
 use crate::model::plan::{by_owner, Action, Outcome, StepReport};
 use crate::model::policy::{Dependents, OnFailure, Policy};
 use crate::model::proof::{proof_of, Members, UnitStates};
@@ -17,10 +18,11 @@ use crate::model::text::escape_path;
 use crate::model::unit::{UnitName, Units};
 use crate::model::verdict::{Cause, Verdict};
 use crate::sys::perform::{self, Batch, Single};
-use crate::sys::{procs, services};
+use crate::sys::{clock, procs, services};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A run that has begun: on disk before each thing that it does.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -54,6 +56,24 @@ impl Begun {
     pub fn units(&self) -> Vec<UnitName> {
         self.owners.iter().filter_map(Owner::unit).collect()
     }
+}
+
+/// Whether user space goes down behind a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restarting {
+    /// It does: nothing is forgotten, the next run proves it.
+    Yes,
+    /// It does not.
+    No,
+}
+
+fn wants_soft_reboot(row: &OwnerRow) -> bool {
+    row.decision.acts() && row.decision.ladder.contains(&Action::SoftReboot) && row.proof != Some(Proof::Fresh)
+}
+
+fn soft_reboot_step(outcome: Outcome, message: &str, took: Duration) -> StepReport {
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    StepReport { action: Action::SoftReboot, outcome, message: message.to_owned(), millis }
 }
 
 /// A run that climbs.
@@ -107,22 +127,48 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    /// Restarts user space as the last thing of all, when the report is kept; whether it was asked for.
-    pub fn soft_reboot(&mut self, report: &mut Report) -> bool {
-        let wants = |row: &&mut OwnerRow| {
-            row.decision.acts() && row.decision.ladder.contains(&Action::SoftReboot) && row.proof != Some(Proof::Fresh)
-        };
-        let mut rows: Vec<&mut OwnerRow> = report.owners.iter_mut().filter(wants).collect();
-        if rows.is_empty() {
-            return false;
+    /// Whether anybody's next step is a soft reboot.
+    pub fn wants_soft_reboot(report: &Report) -> bool {
+        report.owners.iter().any(wants_soft_reboot)
+    }
+
+    /// Restarts user space, as the last thing of all, when the report is kept. Whoever runs next proves what
+    /// became of it: this run is killed. It is written down before that it was tried with these old files.
+    pub fn soft_reboot(&mut self, report: &mut Report) -> Result<Restarting> {
+        let store = &self.desk.store;
+        let wants: Vec<Owner> =
+            report.owners.iter().filter(|row| wants_soft_reboot(row)).map(|row| row.owner.clone()).collect();
+        let told = store.told(&self.desk.boot_id);
+        let mut tried = told.clone();
+        let groups = by_owner(&report.processes);
+        tried.extend(groups.iter().filter(|group| wants.contains(group.owner)).map(|group| group.soft_rebooted_as()));
+        store.keep_told(&self.desk.boot_id, &tried)?;
+        let known = self.begun.clone();
+        for row in report.owners.iter().filter(|row| wants.contains(&row.owner)) {
+            let rung = row.decision.ladder.iter().position(|action| *action == Action::SoftReboot).unwrap_or(0);
+            let files = files_of(row);
+            let report = soft_reboot_step(Outcome::Done, "user space was restarted", Duration::ZERO);
+            self.begun.taken.push(Taken { owner: row.owner.clone(), rung, files, report });
         }
+        self.write()?;
+        let reminder =
+            store.add_pending(&Pending::reminder(&self.desk.boot_id, &self.desk.common.root, clock::now()))?;
+
         let end = perform::single(&Single::SoftReboot, self.policy.defaults.deadline);
-        let millis = u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX);
-        for row in &mut rows {
-            let message = end.message.clone();
-            row.steps.push(StepReport { action: Action::SoftReboot, outcome: end.outcome, message, millis });
+        for row in report.owners.iter_mut().filter(|row| wants.contains(&row.owner)) {
+            row.steps.push(soft_reboot_step(end.outcome, &end.message, end.took));
+            if end.outcome != Outcome::Done {
+                row.proof.get_or_insert(Proof::StillStale);
+            }
         }
-        true
+        if end.outcome == Outcome::Done {
+            return Ok(Restarting::Yes);
+        }
+        self.begun = known;
+        store.clear(&[reminder])?;
+        store.keep_told(&self.desk.boot_id, &told)?;
+        self.write()?;
+        Ok(Restarting::No)
     }
 
     fn write(&self) -> Result<()> {
@@ -271,22 +317,24 @@ impl<'a> Climb<'a> {
         let Some(begun) = &self.interrupted else { return Vec::new() };
         let lost = begun.owners.iter().filter(|owner| rows.iter().all(|row| row.owner != **owner));
         let row_of = |owner: &Owner| {
-            let name = owner.unit()?;
-            let facts = services::units(std::slice::from_ref(&name));
-            let unit = facts.get(&name)?;
-            let (proof, words) = match unit.is_active() {
-                true => (Proof::Fresh, "nothing of it runs an old file".to_owned()),
-                false => (Proof::Down, format!("it is {} ({})", unit.active_state, unit.result)),
+            let unit = owner.unit().and_then(|name| services::units(std::slice::from_ref(&name)).remove(&name));
+            let (proof, words) = match unit.filter(|unit| !unit.is_active()) {
+                None => (Proof::Fresh, "nothing of it runs an old file".to_owned()),
+                Some(unit) => (Proof::Down, format!("it is {} ({})", unit.active_state, unit.result)),
             };
             let mut row = OwnerRow::of_unit(&owner.name);
             row.owner = owner.clone();
             row.proof = Some(proof);
             row.steps =
                 begun.taken.iter().filter(|taken| taken.owner == *owner).map(|taken| taken.report.clone()).collect();
-            row.decision.leave(format!("a run that was killed acted on it; {words}"));
-            Some(row)
+            let before = match row.steps.last() {
+                Some(StepReport { action: Action::SoftReboot, .. }) => "user space was restarted for it",
+                Some(_) | None => "a run that was killed acted on it",
+            };
+            row.decision.leave(format!("{before}; {words}"));
+            row
         };
-        lost.filter_map(row_of).collect()
+        lost.map(row_of).collect()
     }
 }
 

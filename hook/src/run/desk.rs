@@ -121,7 +121,7 @@ impl Known {
             self.now.extend(one.claims.iter().cloned());
             self.snapshots.extend(one.snapshots.iter().cloned());
             self.gaps.extend(one.gaps.iter().cloned());
-            if !self.managers.contains(&one.manager) {
+            if !one.manager.is_empty() && !self.managers.contains(&one.manager) {
                 self.managers.push(one.manager.clone());
             }
         }

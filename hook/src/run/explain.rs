@@ -1,10 +1,12 @@
 //! `explain`: the evidence, the verdict and the rule for one pid, unit or path.
 
 use super::desk::{Desk, Known};
+use super::idle::Idle;
 use super::look::{machine, Looked};
 use super::report::{decide_or_say, Deciding};
 use crate::cli::Format;
 use crate::model::judge::{method_since, Claimed, FileView, Judged, Standing, VerdictOf};
+use crate::model::owner::Owner;
 use crate::model::plan::{all_by_owner, by_owner};
 use crate::model::report::Replacement;
 use crate::model::text::{escape, escape_path};
@@ -16,6 +18,7 @@ use crate::run::scan::Extent;
 use crate::sys::config::Loaded;
 use crate::sys::files::{Links, Root};
 use crate::sys::inodes::Inodes;
+use crate::sys::systemd;
 use anyhow::{bail, Result};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -46,7 +49,7 @@ pub fn explain(desk: &Desk<'_>, typed: &OsStr, style: &Style) -> Result<(String,
     let policy = desk.policy();
     let looked = machine(desk, &known, Extent::All, policy.as_ref().ok().map(|loaded| &loaded.policy))?;
     if desk.common.format == Format::Json {
-        return Ok(as_json(desk, &known, looked, &Target::of(typed), &policy));
+        return as_json(desk, &known, looked, &Target::of(typed), &policy);
     }
     let story = Story { desk, known: &known, looked: &looked, style };
     match Target::of(typed) {
@@ -57,11 +60,17 @@ pub fn explain(desk: &Desk<'_>, typed: &OsStr, style: &Style) -> Result<(String,
 }
 
 /// The report, cut down to the processes that are meant.
-fn as_json(desk: &Desk<'_>, known: &Known, looked: Looked, target: &Target, policy: &Result<Loaded>) -> (String, u8) {
+fn as_json(
+    desk: &Desk<'_>,
+    known: &Known,
+    looked: Looked,
+    target: &Target,
+    policy: &Result<Loaded>,
+) -> Result<(String, u8)> {
     let mut report = looked.report(desk, known);
     report.processes.retain(|row| match target {
         Target::Pid(pid) => row.process.key.pid == *pid,
-        Target::Unit(name) => row.process.owner.name == *name,
+        Target::Unit(name) => is_named(&row.process.owner, name),
         Target::Path(path) => row.causes.iter().any(|cause| cause.path == *path),
     });
     let paths: Vec<PathBuf> =
@@ -77,8 +86,16 @@ fn as_json(desk: &Desk<'_>, known: &Known, looked: Looked, target: &Target, poli
         }));
     }
     decide_or_say(desk, &mut report, policy);
+    if let (Target::Unit(name), true) = (target, report.processes.is_empty()) {
+        report.owners.push(Idle::find(desk, name)?.row(desk));
+    }
     let code = report.exit_code();
-    (json::render(&report, code), code)
+    Ok((json::render(&report, code), code))
+}
+
+/// Whether an owner has this name. Without systemd a service is called by its script or folder.
+fn is_named(owner: &Owner, name: &str) -> bool {
+    owner.name == name || (!systemd::is_running() && name.strip_suffix(".service") == Some(owner.name.as_str()))
 }
 
 fn code(verdict: Verdict) -> u8 {
@@ -113,9 +130,9 @@ impl Story<'_> {
 
     fn unit(&self, name: &str) -> Result<(String, u8)> {
         let members: Vec<VerdictOf> =
-            self.looked.verdicts.iter().filter(|row| row.process.owner.name == name).cloned().collect();
+            self.looked.verdicts.iter().filter(|row| is_named(&row.process.owner, name)).cloned().collect();
         if members.is_empty() {
-            bail!("{name} has no process");
+            return Ok((Idle::find(self.desk, name)?.explain(self.desk, self.style)?, 0));
         }
         let out = explain::processes(&members, &self.known.packages, self.style) + &self.rules(&members)?;
         Ok((out, members.iter().map(|row| row.verdict).max().map_or(0, code)))

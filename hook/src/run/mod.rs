@@ -14,6 +14,7 @@ pub mod explain;
 pub mod gather;
 pub mod history;
 pub mod hook;
+pub mod idle;
 pub mod look;
 pub mod marks;
 pub mod modules;

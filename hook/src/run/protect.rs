@@ -36,10 +36,16 @@ pub fn protected(proc: &Path, pending: &[Pending]) -> Protected {
     protected
 }
 
-/// Adds who is logged in, which costs a look at all processes: only where something would be done.
+/// Adds who is logged in, and who works at a terminal without that, which costs a look at all processes:
+/// only where something would be done.
 pub fn add_people(protected: &mut Protected, proc: &Path) {
-    protected.sessions = sessions(proc);
+    add_sessions(protected, proc);
     protected.terminals = terminals(proc);
+}
+
+/// Adds who is logged in: all that matters where people are only told.
+pub fn add_sessions(protected: &mut Protected, proc: &Path) {
+    protected.sessions = sessions(proc);
 }
 
 /// The cgroup that we are in.

@@ -4,7 +4,7 @@ use super::desk::Desk;
 use super::look::look;
 use crate::model::guard::{Evidence, Protected};
 use crate::model::pending::Pending;
-use crate::model::plan::{by_owner, Group};
+use crate::model::plan::{by_owner, Action, Group};
 use crate::model::policy::{Circumstances, Policy};
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, OwnerRow, Report};
@@ -71,7 +71,7 @@ pub struct Deciding<'a> {
     pub protected: Protected,
     /// The moment.
     pub circumstances: Circumstances,
-    /// Owners whose user was told of just these files.
+    /// Owners whose user was told of just these files, and those that a soft reboot did not renew.
     pub told: BTreeSet<String>,
     proc: PathBuf,
 }
@@ -124,12 +124,14 @@ impl<'a> Deciding<'a> {
     /// The units that would be acted on, and those that hang on them.
     pub fn units_of(&mut self, groups: &[Group<'_>]) -> Units {
         let nothing = Units::new();
-        let wanted = |group: &&Group<'_>| {
-            let decision = group.decide(self.policy, &self.evidence(&nothing));
-            decision.ladder.iter().any(|action| action.changes())
-        };
-        let names: Vec<UnitName> = groups.iter().filter(wanted).filter_map(|group| group.owner.unit()).collect();
+        let ladder = |group: &Group<'_>| group.decide(self.policy, &self.evidence(&nothing)).ladder;
+        let ladders: Vec<Vec<Action>> = groups.iter().map(ladder).collect();
+        let wanted = groups.iter().zip(&ladders).filter(|(_, ladder)| ladder.iter().any(|action| action.changes()));
+        let names: Vec<UnitName> = wanted.filter_map(|(group, _)| group.owner.unit()).collect();
         if names.is_empty() {
+            if ladders.iter().any(|ladder| ladder.contains(&Action::Notify)) {
+                protect::add_sessions(&mut self.protected, &self.proc);
+            }
             return nothing;
         }
         protect::add_people(&mut self.protected, &self.proc);

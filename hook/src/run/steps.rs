@@ -117,7 +117,8 @@ fn take(action: Action, wishes: &[&Due<'_>], deadline: Duration) -> Vec<JobEnd> 
         Action::ReexecManager => {
             perform::batch(&Batch::Reexecute(units().into_iter().map(|unit| unit.name).collect()), deadline)
         }
-        Action::Notify | Action::Ask | Action::Signal | Action::Command => at_once(wishes),
+        Action::Notify => notify(wishes),
+        Action::Ask | Action::Signal | Action::Command => at_once(wishes),
         Action::Ignore | Action::Report | Action::SoftReboot | Action::RebootHint => Vec::new(),
     }
 }
@@ -126,13 +127,11 @@ fn take(action: Action, wishes: &[&Due<'_>], deadline: Duration) -> Vec<JobEnd> 
 fn at_once(wishes: &[&Due<'_>]) -> Vec<JobEnd> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = wishes.iter().map(|due| scope.spawn(move || alone(due))).collect();
-        let died = || JobEnd { outcome: Outcome::Failed, message: "failed inside".to_owned(), took: Duration::ZERO };
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| died())).collect()
     })
 }
 
 fn alone(due: &Due<'_>) -> JobEnd {
-    let refused = |why: &str| JobEnd { outcome: Outcome::Refused, message: why.to_owned(), took: Duration::ZERO };
     match due.step {
         Step::Signal(sequence) => match signalled::signals(due, sequence) {
             Some(signals) => perform::single(&Single::Signal(signals), due.deadline()),
@@ -147,12 +146,39 @@ fn alone(due: &Due<'_>) -> JobEnd {
             let run = Single::Run { run: program.run.clone(), environment: environment(due) };
             perform::single(&run, due.deadline())
         }
-        Step::Notify { terminal } => {
-            let note = note::of(due.row, &due.members);
-            perform::single(&Single::Notify { owner: due.row.owner.clone(), note, terminal: *terminal }, due.deadline())
-        }
         _ => refused("nothing that can be done for one owner"),
     }
+}
+
+/// One note for each user, however many of their owners it is about; each user in a thread of its own.
+fn notify(wishes: &[&Due<'_>]) -> Vec<JobEnd> {
+    let mut users: BTreeMap<Option<u32>, Vec<&Due<'_>>> = BTreeMap::new();
+    for due in wishes {
+        users.entry(due.row.owner.uid).or_default().push(due);
+    }
+    let ends: BTreeMap<Option<u32>, JobEnd> = std::thread::scope(|scope| {
+        let threads: Vec<_> = users.iter().map(|(uid, dues)| (*uid, scope.spawn(move || tell(*uid, dues)))).collect();
+        threads.into_iter().map(|(uid, thread)| (uid, thread.join().unwrap_or_else(|_| died()))).collect()
+    });
+    wishes.iter().map(|due| ends.get(&due.row.owner.uid).cloned().unwrap_or_else(died)).collect()
+}
+
+fn tell(uid: Option<u32>, dues: &[&Due<'_>]) -> JobEnd {
+    let Some(uid) = uid else { return refused("there is no user of it") };
+    let rows: Vec<&OwnerRow> = dues.iter().map(|due| due.row).collect();
+    let members: Vec<&VerdictOf> = dues.iter().flat_map(|due| due.members.iter().copied()).collect();
+    let wants_line = |due: &&&Due<'_>| *due.step == Step::Notify { terminal: true };
+    let terminals = dues.iter().filter(wants_line).map(|due| due.row.owner.name.clone()).collect();
+    let deadline = dues.iter().map(|due| due.deadline()).max().unwrap_or_default();
+    perform::single(&Single::Notify { uid, note: note::of(&rows, &members), terminals }, deadline)
+}
+
+fn died() -> JobEnd {
+    JobEnd { outcome: Outcome::Failed, message: "failed inside".to_owned(), took: Duration::ZERO }
+}
+
+fn refused(why: &str) -> JobEnd {
+    JobEnd { outcome: Outcome::Refused, message: why.to_owned(), took: Duration::ZERO }
 }
 
 /// What a policy's program is told, besides its arguments.

@@ -3,23 +3,21 @@
 use super::systemd::Systemd;
 use super::user::{self, Errand};
 use crate::model::note::Note;
-use crate::model::owner::Owner;
 use crate::model::plan::Outcome;
 use anyhow::{ensure, Result};
 use rustix::fs::{fstat, FileType, Mode, OFlags};
 use std::time::Duration;
 
-/// Tells the user of an owner; the outcome and words for it.
-pub fn tell(owner: &Owner, note: &Note, terminal: bool, deadline: Duration) -> (Outcome, String) {
-    let Some(uid) = owner.uid else { return (Outcome::Refused, "there is no user of it".to_owned()) };
+/// Tells a user, and the terminals of these sessions; the outcome and words for it.
+pub fn tell(uid: u32, note: &Note, terminals: &[String], deadline: Duration) -> (Outcome, String) {
     let errand = Errand::Note { title: note.title.clone(), text: note.text.clone() };
     let desktop = user::send(uid, &errand, deadline);
     let mut told = Vec::new();
     if desktop.is_ok() {
         told.push("its desktop".to_owned());
     }
-    if terminal {
-        told.extend(write_lines(owner, uid, note));
+    if !terminals.is_empty() {
+        told.extend(write_lines(terminals, uid, note));
     }
     match (told.is_empty(), desktop) {
         (false, _) => (Outcome::Done, format!("told user {uid} on {}", told.join(" and "))),
@@ -28,10 +26,10 @@ pub fn tell(owner: &Owner, note: &Note, terminal: bool, deadline: Duration) -> (
     }
 }
 
-/// The terminals of the owner's sessions that took a line.
-fn write_lines(owner: &Owner, uid: u32, note: &Note) -> Vec<String> {
+/// The terminals of these sessions that took a line.
+fn write_lines(scopes: &[String], uid: u32, note: &Note) -> Vec<String> {
     let sessions = Systemd::connect().and_then(|systemd| systemd.sessions()).unwrap_or_default();
-    let mine = sessions.into_iter().filter(|session| session.scope == owner.name && !session.terminal.is_empty());
+    let mine = sessions.into_iter().filter(|session| scopes.contains(&session.scope) && !session.terminal.is_empty());
     let line = format!("\r\nreexec: {}\r\n", note.text);
     mine.filter(|session| write_line(&session.terminal, uid, &line).is_ok()).map(|session| session.terminal).collect()
 }

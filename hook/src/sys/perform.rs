@@ -9,7 +9,6 @@ use super::signals::{self, Signals};
 use super::systemd::{self, Job, JobEnd, Systemd};
 use super::user::{self, Errand};
 use crate::model::note::Note;
-use crate::model::owner::Owner;
 use crate::model::plan::Outcome;
 use crate::model::process::ProcessKey;
 use crate::model::unit::{UnitName, Units};
@@ -48,12 +47,12 @@ pub enum Single {
     },
     /// Tell a user.
     Notify {
-        /// Whose processes it is about.
-        owner: Owner,
+        /// The user.
+        uid: u32,
         /// What is said.
         note: Note,
-        /// Whether their terminal gets a line, too.
-        terminal: bool,
+        /// The units of the sessions whose terminals get a line, too.
+        terminals: Vec<String>,
     },
     /// Restart user space.
     SoftReboot,
@@ -100,8 +99,8 @@ pub fn single(wanted: &Single, deadline: Duration) -> JobEnd {
                 Err(error) => services::failed(&error, started),
             }
         }
-        Single::Notify { owner, note, terminal } => {
-            let (outcome, message) = notes::tell(owner, note, *terminal, deadline);
+        Single::Notify { uid, note, terminals } => {
+            let (outcome, message) = notes::tell(*uid, note, terminals, deadline);
             end(outcome, &message, started)
         }
         Single::SoftReboot => match Systemd::connect().and_then(|systemd| systemd.soft_reboot()) {

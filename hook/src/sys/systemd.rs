@@ -80,6 +80,11 @@ pub fn is_running() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
+/// Whether systemd is taking the machine, or its user space, down; no where it cannot be asked.
+pub fn is_stopping() -> bool {
+    is_running() && Systemd::connect().and_then(|systemd| systemd.is_stopping()).unwrap_or(false)
+}
+
 impl Systemd {
     /// Connects over the system bus. (The manager's own socket would do without a bus, but it signs
     /// its messages with a name that zbus takes for an error, and panics.)

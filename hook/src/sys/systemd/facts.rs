@@ -54,6 +54,11 @@ impl Systemd {
             restarts: number(&service, "NRestarts"),
             result: text(&service, "Result"),
             cgroup: text(&service, "ControlGroup"),
+            has_job: unit
+                .get("Job")
+                .and_then(|value| <(u32, OwnedObjectPath)>::try_from(value.try_clone().ok()?).ok())
+                .is_some_and(|(number, _)| number != 0),
+            slice: text(&service, "Slice"),
             refuses_start: flag(&unit, "RefuseManualStart"),
             dependents: dependents.collect(),
             start_limit: (burst > 0 && !interval.is_zero()).then_some(StartLimit { interval, burst }),
@@ -78,7 +83,7 @@ impl Systemd {
         }
         let reply = self.connection.call_method(Some(LOGIN), LOGIN_PATH, Some(LOGIN_MANAGER), "ListSessions", &())?;
         let rows: Vec<Row> = reply.body().deserialize()?;
-        let session = |(id, _, user, _, path): Row| {
+        let session = |(id, uid, user, _, path): Row| {
             let interface = "org.freedesktop.login1.Session";
             let reply = self.connection.call_method(Some(LOGIN), path.as_str(), Some(PROPERTIES), "GetAll", &interface);
             let all: Properties = reply.ok()?.body().deserialize().ok()?;
@@ -86,6 +91,7 @@ impl Systemd {
             let facts = SessionFacts {
                 id,
                 user,
+                uid,
                 leader: number(&all, "Leader"),
                 parent_cgroup: Vec::new(),
                 is_desktop: matches!(text(&all, "Type").as_str(), "x11" | "wayland" | "mir"),

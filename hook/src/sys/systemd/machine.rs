@@ -6,8 +6,9 @@ use anyhow::{anyhow, bail, Result};
 use std::collections::HashMap;
 use zbus::zvariant::{OwnedObjectPath, Value};
 
-/// `SD_LOGIND_SOFT_REBOOT` of org.freedesktop.login1(5): the login manager looks at inhibitors first.
-const SOFT_REBOOT: u64 = 1 << 2;
+/// `SD_LOGIND_ROOT_CHECK_INHIBITORS` and `SD_LOGIND_SOFT_REBOOT` of org.freedesktop.login1(5): without the
+/// first, systemd before 257 does not let itself be inhibited by anybody where root asks.
+const SOFT_REBOOT: u64 = 1 | 1 << 2;
 /// Soft reboot came with this version (systemd 254, NEWS).
 const SOFT_REBOOT_SINCE: u32 = 254;
 
@@ -41,6 +42,14 @@ impl Systemd {
         self.manager("SetUnitProperties", &(unit, true, properties))
             .map(drop)
             .map_err(|error| anyhow!("{}", words_of(&error)))
+    }
+
+    /// Whether the machine is going down, or its user space is.
+    pub fn is_stopping(&self) -> Result<bool> {
+        let reply = self.call(MANAGER_PATH, "org.freedesktop.DBus.Properties", "Get", &(MANAGER, "SystemState"))?;
+        let body = reply.body();
+        let state: Value<'_> = body.deserialize()?;
+        Ok(matches!(state, Value::Str(state) if state.as_str() == "stopping"))
     }
 
     /// Restarts all of user space under the same kernel, unless somebody inhibits it.
