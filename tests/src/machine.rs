@@ -82,7 +82,7 @@ impl Machine {
         self.applied()
     }
 
-    /// This version of the library (1 or 2) takes the place of the one that stands there, as an upgrade does
+    /// This version of the library (its file is in `dist`: the first two are) takes the place of the one that stands there, as an upgrade does
     /// it, but nobody is told.
     pub fn swap_library(&self, version: u32) -> Result<()> {
         self.bed.shell(&format!("cp /srv/dist/{version}.so {LIBRARY}.new; mv {LIBRARY}.new {LIBRARY}")).map(drop)

@@ -29,11 +29,12 @@ cat >/etc/init.d/probed <<'END'
 ### END INIT INFO
 PIDFILE=/run/probed.pid
 DAEMON=/usr/sbin/probed
-echo "$1" >>/run/probed.verbs
+echo "$1" >>${PIDFILE%.pid}.verbs
 case $1 in
     start) start-stop-daemon --start --background --make-pidfile --pidfile $PIDFILE --exec $DAEMON;;
     stop) start-stop-daemon --stop --pidfile $PIDFILE --retry 5;;
     restart) $0 stop; $0 start;;
+    reload) start-stop-daemon --stop --signal HUP --pidfile $PIDFILE;;
     status) start-stop-daemon --status --pidfile $PIDFILE;;
     *) exit 3;;
 esac
@@ -46,6 +47,7 @@ version: 1
 defaults: { settle: 1s }
 rules:
   - { name: probes, match: { unit: [probed.service, supervised.service] }, action: restart }
+  - { name: reloads, match: { unit: reloads.service }, action: reload }
 END
 reexec policy check >&2
 "#;
@@ -106,20 +108,51 @@ impl Other {
     }
 }
 
+impl Other {
+    /// An init script like the one before, of a daemon that executes itself anew when it is told to reload.
+    fn add_reloading_script(&self) -> Result<()> {
+        self.shell(
+            "sed 's/probed[.]pid/reloads.pid/; s/^\\(# Provides: *\\)probed/\\1reloads/; s/--exec $DAEMON/& -- new/' \
+                 /etc/init.d/probed >/etc/init.d/reloads
+             chmod 755 /etc/init.d/reloads; update-rc.d reloads defaults >&2
+             /usr/sbin/service reloads start >&2; for i in $(seq 50); do [ -s /run/reloads.pid ] && break; sleep 0.1; done",
+        )
+        .map(drop)
+    }
+
+    /// Goes back to the first version of the library. The daemon that is reloaded keeps its process.
+    fn downgrade(&self, tool: &str) -> Result<()> {
+        let running =
+            "for pid in $(pidof probed); do tr '\\0' ' ' </proc/$pid/cmdline | grep -q ' new' && echo $pid; done";
+        let before = self.shell(running)?;
+        ensure!(before.parse::<u32>().is_ok(), "not one daemon that can be reloaded: {before}");
+        let said = self.raw("dpkg -i /srv/dist/libprobe1_1.0_amd64.deb")?.success()?;
+        let row = self.row("reloads").with_context(|| format!("{}{}", said.text(), said.errors()))?;
+        assert_eq!((&row["proof"], &row["steps"][0]["action"]), (&"fresh".into(), &"reload".into()), "{row:#}");
+        let words = row["steps"][0]["message"].as_str().unwrap_or_default();
+        ensure!(words.contains(tool), "{words}");
+        assert_eq!(self.shell(running)?, before, "it is another process");
+        ensure!(self.raw("grep -l 'libprobe.*(deleted)' /proc/[0-9]*/maps")?.text().is_empty(), "the old is mapped");
+        Ok(())
+    }
+}
+
 #[test]
 fn an_upgrade_restarts_a_daemon_of_an_init_script_and_proves_it() -> Result<()> {
-    for (base, tool) in [("sysvinit", "invoke-rc.d probed restart"), ("openrc", "rc-service probed restart")] {
+    for (base, tool) in [("sysvinit", "invoke-rc.d"), ("openrc", "rc-service")] {
         needs_bed!(base);
         let machine = Other::boot(base)?;
         machine.shell("/usr/sbin/service probed start >&2; sleep 0.5")?;
-        machine.upgrade("probed", tool).with_context(|| base.to_owned())?;
+        machine.upgrade("probed", &format!("{tool} probed restart")).with_context(|| base.to_owned())?;
         let verbs = machine.shell("xargs </run/probed.verbs")?;
         figure(&format!("{base}: the script was called with {verbs}"));
         assert_eq!(verbs, "start restart stop start");
+        machine.add_reloading_script()?;
+        machine.downgrade(&format!("{tool} reloads reload")).with_context(|| base.to_owned())?;
 
         // The same program, run by a person, is not the service.
         machine.shell("useradd -m alice; runuser -u alice -- /usr/sbin/probed >/dev/null & sleep 0.5")?;
-        machine.shell("dpkg -i /srv/dist/libprobe1_1.0_amd64.deb >&2")?;
+        machine.shell("dpkg -i /srv/dist/libprobe1_2.0_amd64.deb >&2")?;
         let said: Value = serde_json::from_str(&machine.raw("reexec report --format json")?.text())?;
         let kinds: Vec<&Value> = said["owners"].as_array().context("owners")?.iter().map(|row| &row["kind"]).collect();
         assert_eq!(kinds, ["loose"], "{said:#}");
@@ -136,5 +169,29 @@ fn an_upgrade_restarts_a_daemon_that_runit_supervises_and_proves_it() -> Result<
          chmod 755 /etc/sv/supervised/run; ln -s /etc/sv/supervised /etc/service/supervised",
     )?;
     wait_until("it is supervised", SOON, || Ok(machine.shell("pidof probed").ok()))?;
-    machine.upgrade("supervised", "sv -w")
+    machine.upgrade("supervised", "sv -w")?;
+    machine.shell(
+        "mkdir -p /etc/sv/reloads; printf '#!/bin/sh\\nexec /usr/sbin/probed new\\n' >/etc/sv/reloads/run
+         chmod 755 /etc/sv/reloads/run; ln -s /etc/sv/reloads /etc/service/reloads",
+    )?;
+    wait_until("it is supervised", SOON, || Ok(machine.shell("pidof probed | grep ' '").ok()))?;
+    machine.downgrade("sv -w")
+}
+
+/// s6 beside SysV init, as Debian's package is used: it has no init of its own.
+#[test]
+fn an_upgrade_restarts_and_reloads_daemons_that_s6_supervises_and_proves_it() -> Result<()> {
+    needs_bed!("sysvinit");
+    let machine = Other::boot("sysvinit")?;
+    machine.shell(
+        "mkdir -p /etc/s6/supervised /etc/s6/reloads
+         printf '#!/bin/sh\\nexec /usr/sbin/probed\\n' >/etc/s6/supervised/run
+         printf '#!/bin/sh\\nexec /usr/sbin/probed new\\n' >/etc/s6/reloads/run
+         chmod 755 /etc/s6/*/run; setsid s6-svscan /etc/s6 </dev/null >/dev/null 2>&1 &",
+    )?;
+    wait_until("they are supervised", SOON, || Ok(machine.shell("pidof probed | grep ' '").ok()))?;
+    machine.upgrade("supervised", "s6-svc -wr")?;
+    let row = machine.row("reloads")?;
+    assert_eq!((&row["proof"], &row["steps"][0]["action"]), (&"fresh".into(), &"reload".into()), "{row:#}");
+    machine.downgrade("s6-svc -h")
 }

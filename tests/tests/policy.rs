@@ -2,6 +2,7 @@
 //! the clients of those services see.
 
 use anyhow::{ensure, Context, Result};
+use reexec_tests::echo::{program, version_of, Language};
 use reexec_tests::machine::{figure, Machine, BASE, POLICY};
 use reexec_tests::packages::repacked;
 use reexec_tests::place::{workspace, Scratch};
@@ -10,6 +11,7 @@ use reexec_tests::suite::libraries;
 use reexec_tests::tools::{python, script};
 use reexec_tests::{needs_bed, skip};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -150,28 +152,7 @@ fn each_rule_acts_on_its_terms_and_whoever_waits_or_is_left_alone_says_why() -> 
         assert_eq!(report.owner(name)?["proof"], "fresh", "{:#}", report.0["owners"]);
     }
     assert_eq!(machine.report()?.owners(), ["limited.service"]);
-    a_canary_that_does_not_come_up_keeps_the_others_alive(&machine)?;
-    a_user_is_told_once_on_their_desktop(&machine)
-}
-
-/// A desktop's note comes once for the same files, through the user's own bus.
-fn a_user_is_told_once_on_their_desktop(machine: &Machine) -> Result<()> {
-    machine.policy("  - { name: people, match: { owner: user-service }, action: notify }\n")?;
-    machine.bed.write_program("/usr/local/bin/desktop", include_bytes!("../fixtures/desktop.py"))?;
-    machine.swap_library(2)?;
-    let refused = machine.apply(&[])?;
-    let owner = "app-x\\\\x2dterm.service";
-    assert_eq!(refused.step(owner, 0)?.1, "refused", "nobody was there to be told: {:#}", refused.owner(owner)?);
-    machine.bed.shell(
-        "systemd-run -q --unit=desktop --uid=alice -p StandardOutput=file:/run/told /usr/local/bin/desktop /tmp/ready",
-    )?;
-    wait_until("there is a desktop", SOON, || Ok(machine.bed.shell("ls /tmp/ready").ok()))?;
-    let told = machine.apply(&[])?;
-    assert_eq!(told.step(owner, 0)?.1, "done", "{:#}", told.owner(owner)?);
-    assert_eq!(machine.apply(&[])?.skipped(owner)?, "its user has been told");
-    let notes = machine.bed.shell("cat /run/told")?;
-    ensure!(notes.lines().count() == 1 && notes.contains("probed still run old files"), "{notes}");
-    Ok(())
+    a_canary_that_does_not_come_up_keeps_the_others_alive(&machine)
 }
 
 /// The first instance of a template fails; the others are not touched.
@@ -248,16 +229,21 @@ fn somebody_picks_on_a_terminal(machine: &Machine) -> Result<()> {
 const KILLS: &str = r#"
 unit() { printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=exec\nExecStartPre=/bin/sh -c "echo x >>/run/starts.%%n"\nExecStart=/usr/sbin/probed\n' >/etc/systemd/system/$1; }
 for unit in ka kb kc; do unit $unit.service; done
+printf '[Service]\nType=exec\nExecStart=/usr/sbin/probed new\nStandardOutput=append:/run/says\n' >/etc/systemd/system/ks.service
+printf '[Service]\nType=notify\nExecStart=/usr/local/sbin/asked /run/asked.socket\n' >/etc/systemd/system/kq.service
+renew() { cp /srv/dist/asked.$1 /usr/local/sbin/asked.new; mv /usr/local/sbin/asked.new /usr/local/sbin/asked; }
+renew 1
 printf '#!/bin/sh\necho x >>/run/notes\n' >/usr/local/sbin/note; chmod 755 /usr/local/sbin/note
-systemctl daemon-reload; systemctl start ka kb kc
+systemctl daemon-reload; systemctl start ka kb kc ks kq
+kept() { systemctl show -p MainPID -p InvocationID ks kq | xargs; }; before=$(kept)
 library=/usr/lib/x86_64-linux-gnu/libprobe.so.1
 swap() { cp /srv/dist/$1.so $library.new; mv $library.new $library; }
 count() { [ -e $1 ] && wc -l <$1 || echo 0; }
-swap 2; started=$(date +%s%N); reexec apply -q; spent=$(( ($(date +%s%N) - started) / 1000000 ))
+swap 2; renew 2; started=$(date +%s%N); reexec apply -q; spent=$(( ($(date +%s%N) - started) / 1000000 ))
 killed=0 taken=0 RANDOM=$SEED
 for round in $(seq 100); do
-    rm -f /run/starts.* /run/notes; touch /run/notes
-    swap $(( (round + 1) % 2 + 1 ))
+    rm -f /run/starts.* /run/notes; touch /run/notes; : >/run/says
+    swap $(( (round + 1) % 2 + 1 )); renew $(( (round + 1) % 2 + 1 ))
     reexec apply -q & pid=$!
     after=$(( RANDOM % spent )); sleep $(printf '%d.%03d' $(( after / 1000 )) $(( after % 1000 )))
     ! kill -9 $pid 2>/dev/null || killed=$(( killed + 1 ))
@@ -271,6 +257,9 @@ for round in $(seq 100); do
     done
     notes=$(count /run/notes)
     [ $notes -ge 1 ] && [ $notes -le 2 ] || { echo "round $round: the command ran $notes times"; exit 1; }
+    says=$(count /run/says)
+    [ $says -ge 1 ] && [ $says -le 2 ] || { echo "round $round: it was signalled $says times"; exit 1; }
+    [ "$(kept)" = "$before" ] || { echo "round $round: $before, now $(kept)"; exit 1; }
     reexec report -q || { echo "round $round: something is stale"; exit 1; }
     [ ! -e /run/reexec/running.json ] || { echo "round $round: it still seems to run"; exit 1; }
 done
@@ -282,10 +271,18 @@ fn a_run_that_is_killed_at_a_hundred_random_points_is_taken_up_and_repeats_nothi
     needs_bed!(BASE);
     let rules = "  - { name: plain, match: { unit: [ka.service, kb.service] }, action: restart }
   - { name: steps, match: { unit: kc.service }, action: [{ command: { run: [/usr/local/sbin/note] } }, restart] }
+  - { name: signalled, match: { unit: ks.service }, action: [{ signal: HUP }] }
+  - { name: asked, match: { unit: kq.service }, action: ask }
 defaults: { settle: 100ms }
 ";
     let machine = Machine::with_probes("killed", "  []\n")?;
     machine.bed.write_file(POLICY, format!("version: 1\nrules:\n{rules}").as_bytes())?;
+    let asked = std::fs::read(program(Language::Rust)?)?;
+    for version in 1..=2 {
+        let path = machine.dist().join(format!("asked.{version}"));
+        std::fs::write(&path, version_of(&asked, version)?)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+    }
     let seed = std::process::id() % 30_000;
     let script = format!("SEED={seed}\n{KILLS}");
     let said = machine.bed.exec_within(Duration::from_secs(600), b"", &["bash", "-euc", &script])?;

@@ -43,7 +43,6 @@ fn user_space_is_restarted_as_the_last_thing_and_the_next_run_proves_it() -> Res
         return Ok(());
     }
     an_inhibitor_is_respected(&machine)?;
-    let runs = machine.runs()?;
     let _applying = machine.start(&["reexec", "apply"])?;
     wait_until("user space is up again and the next run is over", SOON, || {
         let again = machine.unit("probed.service").is_ok_and(|unit| unit.state == "active" && unit != before);
@@ -52,7 +51,6 @@ fn user_space_is_restarted_as_the_last_thing_and_the_next_run_proves_it() -> Res
     })
     .with_context(|| machine.journal().unwrap_or_default())?;
     let last = machine.last()?;
-    assert_eq!(machine.runs()?, runs + 2, "{:#}", last.0);
     assert_eq!(last.owner("probed.service")?["proof"], "fresh", "{:#}", last.0);
     let (action, outcome, words) = last.step("probed.service", 0)?;
     assert_eq!((action, outcome, words), ("soft-reboot", "done", "user space was restarted"));
@@ -83,8 +81,8 @@ fn what_outlives_it_is_not_tried_again(machine: &Machine) -> Result<()> {
     bed.write_file(
         "/etc/systemd/system/stays.service",
         format!(
-            "[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\nConflicts=reboot.target kexec.target poweroff.target\n\
-            [Service]\nType=exec\nSurviveFinalKillSignal=yes\nExecStart={DAEMON}\n"
+            "[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\nSurviveFinalKillSignal=yes\nConflicts=reboot.target kexec.target poweroff.target\n\
+            [Service]\nType=exec\nExecStart={DAEMON}\n"
         )
         .as_bytes(),
     )?;

@@ -167,7 +167,7 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
         Mode::DryRun => None,
     };
     // Half of it is gone: what it would see is no proof, and what it would start is in the way.
-    if mode == Mode::Act && systemd::is_stopping() {
+    if mode == Mode::Act && goes_down(desk) {
         anyhow::ensure!(moment != Moment::Now, "the machine is going down; what is pending waits for the next run");
         return Ok(Run::idle(None, None));
     }
@@ -182,6 +182,13 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
         }
     }
     Ok(run)
+}
+
+/// Whether the machine, or its user space, is going down. Behind a soft reboot that was asked for it is until
+/// systemd says otherwise.
+fn goes_down(desk: &Desk<'_>) -> bool {
+    let asked_for = || desk.store.begun().is_some_and(|begun: Begun| begun.restarts_user_space());
+    systemd::is_stopping().unwrap_or_else(asked_for)
 }
 
 /// Forgets what was acted on; keeps what waits for a window, and is woken for it.

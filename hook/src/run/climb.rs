@@ -52,6 +52,11 @@ fn files_of(row: &OwnerRow) -> Vec<String> {
 }
 
 impl Begun {
+    /// Whether a soft reboot was asked for as its last thing.
+    pub fn restarts_user_space(&self) -> bool {
+        self.taken.iter().any(|taken| taken.report.action == Action::SoftReboot)
+    }
+
     /// The units among its owners.
     pub fn units(&self) -> Vec<UnitName> {
         self.owners.iter().filter_map(Owner::unit).collect()
@@ -202,7 +207,11 @@ impl<'a> Climb<'a> {
             let looked = look(self.desk, self.known, Some(self.policy))?;
             let executes = self.executed(&looked, rows, &due);
             for (&index, step) in due.iter().zip(taken) {
+                let only_tells = !step.action.changes();
                 rows[index].steps.push(step);
+                if only_tells {
+                    continue;
+                }
                 let name = rows[index].owner.seen_as();
                 let of = |units: &'_ Units| name.as_ref().and_then(|name| units.get(name).cloned());
                 let (before, at_once, after) = (of(&self.before), of(&at_once), of(&after));

@@ -80,9 +80,13 @@ pub fn is_running() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// Whether systemd is taking the machine, or its user space, down; no where it cannot be asked.
-pub fn is_stopping() -> bool {
-    is_running() && Systemd::connect().and_then(|systemd| systemd.is_stopping()).unwrap_or(false)
+/// Whether systemd is taking the machine, or its user space, down; `None` where it cannot be asked, as when the
+/// message bus has gone down already.
+pub fn is_stopping() -> Option<bool> {
+    match is_running() {
+        true => Systemd::connect().and_then(|systemd| systemd.is_stopping()).ok(),
+        false => Some(false),
+    }
 }
 
 impl Systemd {
