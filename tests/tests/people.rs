@@ -77,7 +77,8 @@ fn whoever_has_a_desktop_is_told_once_on_it_and_what_carries_a_login_is_left_alo
     let shown = bed.shell("cat /run/told")?;
     ensure!(shown.lines().count() == 1 && shown.contains("probed, sleep, su still run old files"), "{shown}");
     let heard = bed.shell("systemctl stop monitor; cat /run/heard")?;
-    let notes: Vec<Value> = heard.lines().map(serde_json::from_str).collect::<Result<_, _>>().context(heard)?;
+    let notes = heard.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str);
+    let notes: Vec<Value> = notes.collect::<Result<_, _>>().context(heard)?;
     let members: Vec<_> = notes.iter().filter_map(|note| note["member"].as_str()).collect();
     assert_eq!(members, ["Notify"], "{notes:#?}");
     assert_eq!(notes[0]["payload"]["data"][3], "Programs run replaced files");
