@@ -50,7 +50,7 @@ fn whoever_has_a_desktop_is_told_once_on_it_and_what_carries_a_login_is_left_alo
     assert_eq!(nobody.owner("probed.service")?["proof"], "fresh", "{:#}", nobody.0["owners"]);
 
     bed.shell("systemctl start greeter")?;
-    let desktop = wait_until("the desktop's session is there", SOON, || Ok(desktop(&machine)?))?;
+    let desktop = wait_until("the desktop's session is there", SOON, || desktop(&machine))?;
     bed.shell(DESKTOP)?;
     std::fs::write(machine.dist().join("3.so"), library_bytes(3)?)?;
     machine.swap_library(3)?;

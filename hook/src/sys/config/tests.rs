@@ -740,7 +740,7 @@ fn the_shipped_policy_acts_only_on_managers_and_protects_its_set() {
     let defaults = crate::model::policy::Defaults { ladder_source: None, ..shipped.defaults.clone() };
     assert_eq!(defaults, Policy::default().defaults);
     for rule in &shipped.rules {
-        assert!(rule.protect, "{}", rule.name);
+        assert!(rule.protect || rule.ladder.steps() == [Action::Notify], "{}", rule.name);
     }
 
     let bed = Bed::new();
@@ -769,7 +769,7 @@ fn the_shipped_policy_acts_only_on_managers_and_protects_its_set() {
     for (kind, unit, expected) in [
         (OwnerKind::Init, "init.scope", Action::ReexecManager),
         (OwnerKind::UserManager, "user@1000.service", Action::ReexecManager),
-        (OwnerKind::Session, "session-1.scope", Action::Report),
+        (OwnerKind::Session, "session-1.scope", Action::Notify),
         (OwnerKind::Container, "docker-0.scope", Action::Report),
     ] {
         let subject = Subject { unit: Some(unit), ..Subject::new(kind, Verdict::Stale) };
@@ -778,6 +778,10 @@ fn the_shipped_policy_acts_only_on_managers_and_protects_its_set() {
         }
     }
     assert_eq!(shipped.decide(&service("nginx.service")).rule_name(), "default");
+    for (unit, expected) in [("app-firefox-1.scope", Action::Notify), ("pipewire.service", Action::Report)] {
+        let subject = Subject { unit: Some(unit), ..Subject::new(OwnerKind::UserService, Verdict::Stale) };
+        assert_eq!(shipped.decide(&subject).steps(), [expected], "{unit}");
+    }
 }
 
 #[test]
