@@ -4,6 +4,7 @@
 //! by the next one.
 
 use super::items::{Item, Source};
+use crate::model::file::Look;
 use crate::model::replace::{Entry, Inode, Journal, Kind, Made, Phase, Remedy, Stands};
 use crate::model::text::escape_path;
 use crate::sys::clock;
@@ -145,6 +146,7 @@ impl<'a> Put<'a> {
         self.folders.sync()?;
         self.go_on_to(Phase::Placing)?;
         let ways: Vec<Way> = self.journal.entries.iter().map(|entry| self.way(entry)).collect::<Result<_>>()?;
+        self.note_second_names()?;
         let started = Instant::now();
         for (entry, way) in self.journal.entries.iter().zip(ways) {
             self.change(entry, way).map_err(|error| anyhow!("{}: {}", escape_path(&entry.target), reason(error)))?;
@@ -153,6 +155,23 @@ impl<'a> Put<'a> {
         self.folders.sync()?;
         self.go_on_to(Phase::Placed)?;
         Ok(window)
+    }
+
+    /// On an overlayfs over another file system a file of the lower layer has another number once it has a
+    /// second name: what is known of the old ones is what they are from now on.
+    fn note_second_names(&mut self) -> Result<()> {
+        let mut renumbered = false;
+        for entry in &mut self.journal.entries {
+            let Look::Found(kept) = self.folders.look(&entry.kept) else { continue };
+            if let Some(old) = entry.old.as_mut().filter(|old| Inode::of(&old.facts) != Inode::of(&kept)) {
+                (old.facts.id, old.facts.born, old.handle) = (kept.id, kept.born, None);
+                renumbered = true;
+            }
+        }
+        match renumbered {
+            true => self.go_on_to(Phase::Placing),
+            false => Ok(()),
+        }
     }
 
     fn go_on_to(&mut self, phase: Phase) -> Result<()> {
