@@ -52,7 +52,7 @@ pub fn show(what: impl Into<String>) -> Progress {
 fn line(what: &str, seconds: u64, columns: usize) -> String {
     let end = format!(" \u{2026} {seconds} s");
     let room = columns.saturating_sub(end.chars().count() + 1);
-    what.chars().take(room).collect::<String>() + &end
+    what.chars().take(room).collect::<String>().trim_end().to_owned() + &end
 }
 
 fn write(parts: &[&[u8]]) -> std::io::Result<()> {
