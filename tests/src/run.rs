@@ -110,3 +110,8 @@ fn content(file: &mut File) -> Result<Vec<u8>> {
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+/// A text without its line breaks, as it was before it was wrapped for a terminal.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

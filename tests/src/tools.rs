@@ -1,7 +1,7 @@
 //! Programs of other projects that read what we print: installed by `tests/deps`, beside the beds.
 
 use crate::bed::cache;
-use crate::place::Scratch;
+use crate::place::{workspace, Scratch};
 use crate::run::{run, Output};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,26 @@ pub fn python_package(name: &str) -> Option<PathBuf> {
     let versions = std::fs::read_dir(cache().join("tools/python/lib")).ok()?;
     let packages = versions.filter_map(|entry| Some(entry.ok()?.path().join("site-packages").join(name)));
     packages.into_iter().find(|package| package.is_dir())
+}
+
+/// What the published schema says against a report, and which fields it does not know; empty where all is
+/// well, `None` where jsonschema is not installed.
+pub fn report_faults(report: &str) -> Result<Option<String>> {
+    let Some(python) = python("python") else { return Ok(None) };
+    let schema = std::fs::read_to_string(workspace().join("hook/share/report.schema.json"))?;
+    let check = "import json, sys, jsonschema\n\
+        schema, report = (json.load(open(path)) for path in sys.argv[1:])\n\
+        jsonschema.Draft202012Validator.check_schema(schema)\n\
+        def close(node):\n    \
+            if isinstance(node, dict):\n        \
+                if 'properties' in node: node['additionalProperties'] = False\n        \
+                for value in node.values(): close(value)\n    \
+            elif isinstance(node, list):\n        \
+                for value in node: close(value)\n\
+        close(schema)\n\
+        errors = list(jsonschema.Draft202012Validator(schema).iter_errors(report))\n\
+        print('\\n'.join(f'{e.json_path}: {e.message}' for e in errors))";
+    Ok(Some(script(&python, check, &[("schema", &schema), ("report", report)])?.success()?.text()))
 }
 
 /// Prometheus's own checker.

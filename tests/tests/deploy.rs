@@ -5,6 +5,7 @@ use anyhow::{ensure, Context, Result};
 use reexec_tests::debian::{daemon, library, library_bytes, LIBRARY};
 use reexec_tests::machine::{figure, Machine, BASE};
 use reexec_tests::needs_bed;
+use reexec_tests::tools::report_faults;
 use serde_json::Value;
 
 const NGINX: &str = "/usr/sbin/nginx";
@@ -47,6 +48,7 @@ fn what_does_not_live_with_the_new_file_gets_the_old_one_back_and_serves_again()
     bed.shell("touch /tmp/stop")?;
     let report: Value = serde_json::from_slice(&said.stdout).with_context(|| format!("{said:?}"))?;
     ensure!(said.code() == Some(1), "{report:#}");
+    assert_eq!(report_faults(&said.text())?.unwrap_or_default(), "");
     assert_eq!(bed.shell(&format!("stat -c '%d:%i' {NGINX}"))?, old, "the very inode");
     ensure!(
         bed.shell("ls -A /usr/sbin /var/lib/reexec | grep -E '^.reexec|replacing.json' || true")?.is_empty(),
@@ -93,6 +95,7 @@ fn what_does_not_live_with_the_new_file_gets_the_old_one_back_and_serves_again()
     ])?;
     let report: Value = serde_json::from_slice(&bed.read_file("/tmp/said")?).with_context(|| format!("{said:?}"))?;
     ensure!(said.code() == Some(0), "{said:?} {report:#}");
+    assert_eq!(report_faults(&report.to_string())?.unwrap_or_default(), "");
     let owners = report["owners"].as_array().context("owners")?;
     let names: Vec<&str> = owners.iter().filter_map(|row| row["name"].as_str()).collect();
     ensure!(names == ["probed.service"] && owners[0]["proof"] == "fresh", "{report:#}");

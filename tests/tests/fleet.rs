@@ -9,7 +9,7 @@ use reexec_tests::needs_bed;
 use reexec_tests::place::{workspace, Scratch};
 use reexec_tests::run::{run, Output};
 use reexec_tests::skip;
-use reexec_tests::tools::{feed, promtool, python, script};
+use reexec_tests::tools::{feed, promtool, python, report_faults};
 use serde_json::{json, Value};
 use std::path::Path;
 use std::process::Command;
@@ -44,17 +44,6 @@ fn machine(name: &str, rules: &str) -> Result<Machine> {
 fn upgrade(machine: &Machine, version: u32) -> Result<()> {
     machine.bed.apt_install(&[&format!("/srv/dist/libprobe1_{version}.0_amd64.deb")])?.success()?;
     machine.applied()
-}
-
-/// What the schema says against a report; `None` without jsonschema.
-fn faults(report: &[u8]) -> Result<Option<String>> {
-    let Some(python) = python("python") else { return Ok(None) };
-    let schema = std::fs::read_to_string(workspace().join("hook/share/report.schema.json"))?;
-    let check = "import json, sys, jsonschema\n\
-        schema, report = (json.load(open(path)) for path in sys.argv[1:])\n\
-        print('\\n'.join(e.json_path + ': ' + e.message for e in jsonschema.Draft202012Validator(schema).iter_errors(report)))";
-    let report = String::from_utf8(report.to_vec())?;
-    Ok(Some(script(&python, check, &[("schema", &schema), ("report", &report)])?.success()?.text()))
 }
 
 /// The entries of a unit's journal with this field, as their own objects.
@@ -139,7 +128,7 @@ fn forms(machine: &Machine) -> Result<()> {
         let mut words = command.to_vec();
         words.extend(["--format", "json"]);
         let said = machine.reexec(&words)?;
-        let Some(faults) = faults(&said.stdout)? else { skip!("needs jsonschema (make deps)") };
+        let Some(faults) = report_faults(&said.text())? else { skip!("needs jsonschema (make deps)") };
         assert_eq!(faults, "", "{command:?}");
     }
     let wrong = machine.reexec(&["explain", "other", "--format", "nagios"])?;

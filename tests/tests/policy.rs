@@ -6,7 +6,7 @@ use reexec_tests::echo::{program, version_of, Language};
 use reexec_tests::machine::{figure, Machine, BASE, POLICY};
 use reexec_tests::packages::repacked;
 use reexec_tests::place::{workspace, Scratch};
-use reexec_tests::run::wait_until;
+use reexec_tests::run::{one_line, wait_until};
 use reexec_tests::suite::libraries;
 use reexec_tests::tools::{python, script};
 use reexec_tests::{needs_bed, skip};
@@ -337,7 +337,7 @@ fn what_runs_sessions_and_what_an_admin_works_in_is_told_from_what_may_be_restar
     ensure!(why.contains("works at a terminal inside it"), "{why}");
     let explained = machine.reexec(&["explain", "ssh.service"])?;
     ensure!(explained.text().contains("decided by \"all\""), "{}", explained.text());
-    let explained = machine.reexec(&["explain", "dbus.service"])?.text();
+    let explained = one_line(&machine.reexec(&["explain", "dbus.service"])?.text());
     let why = "not by \"all\": \"message bus\" protects it; only a rule that names the unit goes before";
     ensure!(explained.contains("decided by \"message bus\"") && explained.contains(why), "{explained}");
     Ok(())

@@ -6,6 +6,7 @@ use anyhow::{ensure, Result};
 use reexec_tests::debian::DAEMON;
 use reexec_tests::machine::{Machine, BASE};
 use reexec_tests::needs_bed;
+use reexec_tests::run::one_line;
 
 /// Units of the probe daemon that can be reloaded, each by another way to deal with it.
 const UNITS: &str = r#"
@@ -79,7 +80,7 @@ fn what_a_step_said_is_told_from_what_it_did() -> Result<()> {
 
     machine.swap_library(2)?;
     machine.swap_program("/usr/local/sbin/again")?;
-    bed.write_program("/usr/local/sbin/crashes.new", b"#!/bin/sh\nexit 3\n")?;
+    bed.write_program("/usr/local/sbin/crashes.new", b"#!/bin/sh\nsleep 1\nexit 3\n")?;
     bed.shell("mv /usr/local/sbin/crashes.new /usr/local/sbin/crashes")?;
     let plan = one_line(&machine.reexec(&["plan"])?.text());
     for words in [
@@ -125,11 +126,6 @@ fn what_a_step_said_is_told_from_what_it_did() -> Result<()> {
     assert_eq!(report.owner("now.service")?["proof"], "fresh");
     ensure!(unit("now")? != now? && unit("skipped")? == skipped?, "a window was not kept");
     Ok(())
-}
-
-/// As it would be on an endless line.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A unit without a process: the rule is told, and that is no error; a name that nobody knows is one.
