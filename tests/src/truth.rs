@@ -250,5 +250,6 @@ pub const TRUTHS: &[Truth] = &[
     Truth { state: "script-overwritten", needs: Needs::Program("/usr/bin/python3"), processes: &[FRESH, stale(&[script("s.py", &["overwritten"])])], codes: ["1", "1", "1"] },
     Truth { state: "script-hash-bang", needs: Needs::Program("/usr/bin/python3"), processes: &[FRESH, stale(&[script("s", REPLACED)])], codes: ["1", "1", "1"] },
     Truth { state: "script-hash-bang-env", needs: Needs::Nothing, processes: &[FRESH, stale(&[script("s", REPLACED)])], codes: ["1", "1", "1"] },
+    Truth { state: "script-of-a-changed-shell", needs: Needs::Nothing, processes: &[FRESH, FRESH], codes: ["0", "0", "0"] },
     Truth { state: "script-and-interpreter", needs: Needs::Nothing, processes: &[FRESH, stale(&[program("bash", &["renamed"]), script("s.sh", &["renamed"])])], codes: ["1", "1", "1"] },
 ];

@@ -128,7 +128,8 @@ pub fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
     // Another test process may compile the same one right now: the last rename wins.
     let new = built()?.join(unique(&name));
     let mut gcc = Command::new("gcc");
-    gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).args([&new, &source]).args(flags);
+    // Before glibc 2.34 shm_open(3) is in librt.
+    gcc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).args([&new, &source]).args(flags).arg("-lrt");
     run(&mut gcc, b"", COMPILE)?.success()?;
     fs::rename(&new, &program)?;
     Ok(program)

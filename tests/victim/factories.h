@@ -189,5 +189,6 @@ static const struct {
     {"script-overwritten", "python3 FILE, edited in place", "write " READY_PY " @/s.py wait 40 start spawn /usr/bin/python3 @/s.py . wait 40 write #\\snew\\n" READY_PY " @/s.py claim @/s.py"},
     {"script-hash-bang", "executed by its first line", "write #!/usr/bin/python3\\n" READY_PY " @/s wait 40 start spawn @/s . wait 40 write #!/usr/bin/python3\\n#\\snew\\n" READY_PY " @/new rename @/new @/s claim @/s"},
     {"script-hash-bang-env", "executed by its first line, through env", "write #!/usr/bin/env\\sperl\\n$|=1;print\\s'r';<STDIN>; @/s wait 40 start spawn @/s . wait 40 write #!/usr/bin/env\\sperl\\n$|=1;print\\s'r';#x\\n<STDIN>; @/new rename @/new @/s claim @/s"},
+    {"script-of-a-changed-shell", "executed by its first line, and its interpreter's mode changed since", "copy /bin/bash @/bash write #!@/bash\\n" READY_SH " @/s wait 40 start spawn @/s . wait 40 chmod @/bash"},
     {"script-and-interpreter", "a copy of the interpreter and the script, both replaced", "copy /bin/bash @/bash write " READY_SH " @/s.sh wait 40 start spawn @/bash @/s.sh . wait 40 copy %/prog2 @/new wait 40 rename @/new @/bash write #\\snew\\n" READY_SH " @/new wait 40 rename @/new @/s.sh claim @/s.sh claim @/bash"},
 };

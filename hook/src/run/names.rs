@@ -6,6 +6,7 @@ use crate::model::file::{FileFacts, FileKind, Look, Stamp};
 use crate::model::judge::aside::{Aside, Clue};
 use crate::model::judge::{Standing, Use};
 use crate::model::verdict::Content;
+use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use crate::sys::loader::Memory;
 use crate::sys::procs::ProcessHandle;
@@ -38,6 +39,10 @@ pub fn look(sights: &Sights, uses: &mut [Use], process: &ProcessHandle, started:
         // In a chroot the name is meant from another root than the path.
         let Some(name) = name.filter(|name| name.is_absolute() && !is_chrooted(process, root)) else { continue };
         let Some(aside) = at_name(&name, facts, view.folder_moved, root) else { continue };
+        // An interpreter that the kernel started for a script has the script's name (execve(2)).
+        if usage.is_program && !content::is_elf(root, &aside.path) {
+            continue;
+        }
         let (old, new) = (root.open(view.sighting.path()), root.open(&aside.path));
         let content = new.map_or(Content::Unknown, |new| sights.contents.compare(old.as_ref(), None, &new));
         usage.elsewhere = Some(Box::new((aside, content)));
