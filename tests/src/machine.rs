@@ -396,9 +396,17 @@ pub fn packed(version: &str) -> Result<PathBuf> {
     Ok(deb)
 }
 
-/// A `make` that knows nothing of one that runs this test.
+/// A `make` that knows nothing of one that runs this test, with what builds for the beds' release.
 pub fn make() -> Command {
-    let mut make = suite::builder("make");
+    unrelated(suite::builder("make"))
+}
+
+/// The same with this machine's own tools: an rpm or a pacman package only packs what was built for the release.
+pub fn make_here() -> Command {
+    unrelated(Command::new("make"))
+}
+
+fn unrelated(mut make: Command) -> Command {
     make.arg("--no-print-directory");
     for inherited in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DESTDIR", "PREFIX"] {
         make.env_remove(inherited);

@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, Options};
 use crate::debian::{daemon_bytes, library_bytes};
-use crate::machine::{make, Machine};
+use crate::machine::{make_here, Machine};
 use crate::place::{leaves, workspace, Leaf, Scratch};
 use crate::run::{run, Output};
 use anyhow::{Context, Result};
@@ -147,7 +147,7 @@ pub fn daemon() -> Result<Package> {
 /// The package of this tree with this version, built as `make pacman` does, with what else `make` is to
 /// be told.
 pub fn packed(version: &str, dist: &Path, settings: &[String]) -> Result<PathBuf> {
-    let mut make = make();
+    let mut make = make_here();
     make.arg("-C").arg(workspace()).arg("pacman").args(settings);
     make.args([format!("PACMAN_VERSION={version}"), format!("DIST={}", dist.display())]);
     let said = run(&mut make, b"", Duration::from_secs(600))?.success()?;

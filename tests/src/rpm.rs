@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, Options};
 use crate::debian::{daemon_bytes, library_bytes, DAEMON, LIBRARY};
-use crate::machine::{make, Machine};
+use crate::machine::{make_here, Machine};
 use crate::place::{built, leaves, workspace, Leaf, Scratch};
 use crate::run::{run, Output};
 use crate::suite;
@@ -98,7 +98,7 @@ pub fn packed(version: &str) -> Result<PathBuf> {
     static BUILT: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut done = BUILT.lock().ok().context("a test panicked while it built")?;
     if !done.iter().any(|one| one == version) {
-        let mut make = make();
+        let mut make = make_here();
         make.arg("-C").arg(workspace()).arg("rpm");
         make.args([format!("RPM_VERSION={version}"), format!("DIST={}", dist.display())]);
         run(&mut make, b"", BUILD)?.success()?;
