@@ -65,6 +65,22 @@ impl FileFacts {
         }
     }
 
+    /// Those of a regular file that was born at the moment of its number.
+    #[cfg(test)]
+    pub fn regular(ino: u64) -> FileFacts {
+        FileFacts {
+            id: FileId { dev: 1, ino },
+            kind: FileKind::Regular,
+            born: Some(Stamp::from(ino)),
+            changed: 0,
+            modified: 0,
+            size: 0,
+            links: 1,
+            uid: 0,
+            mode: 0o644,
+        }
+    }
+
     /// The latest moment at which it was written to or changed.
     pub fn last_change(&self) -> Stamp {
         self.modified.max(self.changed) + self.slack()

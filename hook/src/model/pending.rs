@@ -83,23 +83,42 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Nothing that was replaced: it only wakes the next run, which has something to prove.
-    pub fn reminder(boot_id: &str, root: &Path, time: i128) -> Pending {
+    /// One that says nothing yet.
+    pub fn new(boot_id: &str, time: i128, side: Side, manager: &str, root: &Path) -> Pending {
         Pending {
             boot_id: boot_id.to_owned(),
             time,
-            side: Side::Post,
-            manager: String::new(),
+            side,
+            manager: manager.to_owned(),
             root: root.to_owned(),
             packages: Vec::new(),
             claims: Vec::new(),
             snapshots: Vec::new(),
             caller: String::new(),
             hangs_on: Vec::new(),
-            gaps: Vec::new(),
-            told: true,
             numbering: None,
+            gaps: Vec::new(),
+            told: false,
         }
+    }
+
+    /// Nothing that was replaced: it only wakes the next run, which has something to prove.
+    pub fn reminder(boot_id: &str, root: &Path, time: i128) -> Pending {
+        Pending { told: true, ..Pending::new(boot_id, time, Side::Post, "", root) }
+    }
+
+    /// What was replaced on the running system between two moments, as a package manager would say it before
+    /// and after a transaction.
+    pub fn around(
+        boot_id: &str,
+        manager: &str,
+        (begun, ended): (i128, i128),
+        claims: Vec<Claim>,
+        snapshots: Vec<Snapshot>,
+    ) -> [Pending; 2] {
+        let of = |side, time| Pending::new(boot_id, time, side, manager, Path::new("/"));
+        let pre = Pending { claims: claims.clone(), snapshots, told: true, ..of(Side::Pre, begun) };
+        [pre, Pending { claims, told: true, ..of(Side::Post, ended) }]
     }
 
     /// Whether it adds nothing to what another call of the same transaction has told the admin.
@@ -221,25 +240,13 @@ impl<'a> Lineage<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::file::{FileId, FileKind};
 
     fn package(name: &str, old: Option<&str>, new: Option<&str>) -> Package {
         Package { name: name.into(), old: old.map(str::to_owned), new: new.map(str::to_owned) }
     }
 
     fn snapshot(ino: u64) -> Snapshot {
-        let facts = FileFacts {
-            id: FileId { dev: 1, ino },
-            kind: FileKind::Regular,
-            born: Some(i128::from(ino)),
-            changed: 0,
-            modified: 0,
-            size: 0,
-            links: 1,
-            uid: 0,
-            mode: 0,
-        };
-        Snapshot::of(PathBuf::from("/l"), facts)
+        Snapshot::of(PathBuf::from("/l"), FileFacts::regular(ino))
     }
 
     #[test]

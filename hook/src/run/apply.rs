@@ -109,6 +109,17 @@ pub fn look_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
     Ok(Run { others, ..Run::idle(Some(report), None) })
 }
 
+/// Acts on what was just replaced; while packages are being changed our own unit does, when that is done, and
+/// a note says so.
+pub fn apply_own_when_idle(desk: &Desk<'_>, own: &Own, notes: &mut Vec<String>) -> Result<Option<Run>> {
+    if !wait::is_busy(desk) {
+        return apply_own(desk, own).map(Some);
+    }
+    desk.store.wake(&own.paths)?;
+    notes.push("packages are being changed: who still runs the old is looked at when that is done".to_owned());
+    Ok(None)
+}
+
 /// Acts on what was just replaced, and on nothing else.
 pub fn apply_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
     let policy = desk.policy()?.policy;

@@ -3,16 +3,16 @@
 
 use super::apply::{self, Own, Run};
 use super::desk::Desk;
-use super::{marks, texts, wait};
+use super::{marks, texts};
 use crate::model::claim::Claim;
-use crate::model::marks::{claims, Change, Marks};
-use crate::model::pending::{Pending, Side};
+use crate::model::marks::{claims, Change};
+use crate::model::pending::Pending;
 use crate::model::verdict::Verdict;
 use crate::sys::foreground::{self, Ended};
 use crate::sys::{clock, host};
 use anyhow::{ensure, Result};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Who said it, in the place of a package manager's name.
 const MANAGER: &str = "run";
@@ -74,39 +74,14 @@ pub fn bracket(desk: &Desk<'_>, command: &[OsString], acting: Acting) -> Result<
     if said.changes.is_empty() && sources.is_empty() {
         return Ok(said);
     }
-    let pending = pending(desk, &marks, &said.changes, sources);
+    let replaced: Vec<Claim> = claims(&said.changes).into_iter().chain(sources).collect();
+    let window = (marks.time, clock::now());
+    let pending = Pending::around(&desk.boot_id, MANAGER, window, replaced, marks.of(&said.changes));
     if host::uid() != 0 || acting == Acting::No {
         said.run = Some(apply::look_own(desk, &Own { paths: Vec::new(), pending: pending.into() })?);
         return Ok(said);
     }
     let own = Own::keep(desk, pending)?;
-    if wait::is_busy(desk) {
-        desk.store.wake(&own.paths)?;
-        said.notes.push("packages are being changed: who still runs the old is looked at when that is done".to_owned());
-        return Ok(said);
-    }
-    said.run = Some(apply::apply_own(desk, &own)?);
+    said.run = apply::apply_own_when_idle(desk, &own, &mut said.notes)?;
     Ok(said)
-}
-
-/// As a package manager would say it before and after a transaction.
-fn pending(desk: &Desk<'_>, marks: &Marks, changes: &[Change], sources: Vec<Claim>) -> [Pending; 2] {
-    let claims: Vec<Claim> = claims(changes).into_iter().chain(sources).collect();
-    let of = |side, time| Pending {
-        boot_id: desk.boot_id.clone(),
-        time,
-        side,
-        manager: MANAGER.to_owned(),
-        root: PathBuf::from("/"),
-        packages: Vec::new(),
-        claims: claims.clone(),
-        snapshots: Vec::new(),
-        caller: String::new(),
-        hangs_on: Vec::new(),
-        numbering: None,
-        gaps: Vec::new(),
-        told: true,
-    };
-    let pre = Pending { snapshots: marks.of(changes), ..of(Side::Pre, marks.time) };
-    [pre, of(Side::Post, clock::now())]
 }

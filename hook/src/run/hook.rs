@@ -102,19 +102,10 @@ fn take(desk: &Desk<'_>, typed: &HookArguments, plugin: Option<&Plugin>) -> Pend
         CliPhase::Post => Side::Post,
     };
     let mut pending = Pending {
-        boot_id: desk.boot_id.clone(),
-        time: clock::now(),
-        side,
-        manager: typed.manager.clone(),
-        root: desk.common.root.clone(),
-        packages: Vec::new(),
-        claims: Vec::new(),
-        snapshots: Vec::new(),
         caller: protect::own_cgroup(&desk.common.proc).map(|cgroup| escape(&cgroup)).unwrap_or_default(),
         hangs_on: protect::terminal_cgroups(&desk.common.proc).iter().map(|cgroup| escape(cgroup)).collect(),
         numbering: host::numbering(&desk.common.proc),
-        gaps: Vec::new(),
-        told: false,
+        ..Pending::new(&desk.boot_id, clock::now(), side, &typed.manager, &desk.common.root)
     };
     let Some(plugin) = plugin else {
         pending.gaps.push(format!("the trigger of {} could not be read", typed.manager));

@@ -9,7 +9,7 @@ use crate::model::judge::{ClaimIndex, Standing};
 use crate::model::marks::{change, Change, Later, MarkedFolder, Marks};
 use crate::model::pending::Snapshot;
 use crate::model::starts::Starts;
-use crate::model::text::escape_path;
+use crate::model::text::{escape_path, hexadecimal};
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use crate::sys::inodes::Inodes;
@@ -70,10 +70,6 @@ fn mark(path: &Path, end: Instant) -> Option<Snapshot> {
         mark.digest = content::digest(&file, "sha256");
     }
     Some(mark)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn folders(files: &[Snapshot]) -> Vec<MarkedFolder> {

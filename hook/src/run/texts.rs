@@ -33,11 +33,11 @@ pub fn changed_since(proc: &Path, since: Stamp) -> (Vec<Claim>, Option<String>) 
     let (mut claims, mut gap) = (Vec::new(), None);
     let mut met: Option<PathBuf> = None;
     for folder in folders {
-        // Sorted: what lies in one that was walked through comes right behind it.
         // Of a process in another mount namespace: there is no such folder here.
         if !folder.is_dir() {
             continue;
         }
+        // Sorted: what lies in one that was walked through comes right behind it.
         if met.as_ref().is_some_and(|met| folder.starts_with(met)) {
             continue;
         }

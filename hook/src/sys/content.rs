@@ -4,6 +4,7 @@ use super::files::{look_at, Root};
 use crate::model::file::FileKind::Regular;
 use crate::model::file::{FileFacts, FileId, Stamp};
 use crate::model::replace::Role;
+use crate::model::text::hexadecimal;
 use crate::model::verdict::Content;
 use md5::Digest as _;
 use object::elf;
@@ -146,7 +147,7 @@ fn digest_with<D: md5::Digest>(file: &File, mut digest: D) -> Option<String> {
     loop {
         let read = file.read_at(&mut buffer, offset).ok()?;
         if read == 0 {
-            return Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Some(hexadecimal(&digest.finalize()));
         }
         digest.update(&buffer[..read]);
         offset += read as u64;

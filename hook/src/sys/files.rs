@@ -5,6 +5,7 @@ use super::raw::{self, FileHandle};
 use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::mapping::device;
 use crate::model::pending::Snapshot;
+use crate::model::text::hexadecimal;
 use anyhow::{Context, Result};
 use rustix::fs::{openat, openat2, statx, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::fs::{StatxAttributes, StatxFlags, StatxTimestamp, CWD};
@@ -81,8 +82,7 @@ impl Root {
     /// What stands at a path, with its handle, to be compared with what stands there later.
     pub fn snapshot(&self, path: PathBuf) -> Option<Snapshot> {
         let (facts, handle) = self.look_with_handle(&path, Links::Keep)?;
-        let handle =
-            handle.map(|handle| (handle.kind, handle.bytes.iter().map(|byte| format!("{byte:02x}")).collect()));
+        let handle = handle.map(|handle| (handle.kind, hexadecimal(&handle.bytes)));
         Some(Snapshot { handle, taken: Some(clock::now()), ..Snapshot::of(path, facts) })
     }
 

@@ -12,7 +12,7 @@ pub use sums::{parse_sums, Sums, SumsError};
 
 use super::claim::Claim;
 use super::file::{FileFacts, FileId, FileKind, Look, Stamp};
-use super::pending::{Pending, Side, Snapshot};
+use super::pending::{Pending, Snapshot};
 use super::text;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -120,25 +120,9 @@ impl Journal {
         }
     }
 
-    /// What it says of itself to the judge: as a package manager would before and after a transaction.
+    /// What it says of itself to the judge.
     pub fn pending(&self, boot_id: &str, now: i128) -> [Pending; 2] {
-        let pending = |side, time| Pending {
-            boot_id: boot_id.to_owned(),
-            time,
-            side,
-            manager: MANAGER.to_owned(),
-            root: PathBuf::from("/"),
-            packages: Vec::new(),
-            claims: self.claims(),
-            snapshots: Vec::new(),
-            caller: String::new(),
-            hangs_on: Vec::new(),
-            numbering: None,
-            gaps: Vec::new(),
-            told: true,
-        };
-        let pre = Pending { snapshots: self.snapshots(), ..pending(Side::Pre, self.time) };
-        [pre, pending(Side::Post, now)]
+        Pending::around(boot_id, MANAGER, (self.time, now), self.claims(), self.snapshots())
     }
 
     /// The paths at which other files are now.
@@ -261,29 +245,15 @@ pub struct ReplacedFile {
 mod tests {
     use super::*;
 
-    fn facts(ino: u64) -> FileFacts {
-        FileFacts {
-            id: FileId { dev: 1, ino },
-            kind: FileKind::Regular,
-            born: Some(i128::from(ino)),
-            changed: 0,
-            modified: 0,
-            size: 0,
-            links: 1,
-            uid: 0,
-            mode: 0o644,
-        }
-    }
-
     fn entry(old: Option<u64>, new: Option<u64>) -> Entry {
-        let snapshot = |ino| Snapshot::of(PathBuf::from("/l/a"), facts(ino));
+        let snapshot = |ino| Snapshot::of(PathBuf::from("/l/a"), FileFacts::regular(ino));
         Entry {
             kind: Kind::File,
             target: PathBuf::from("/l/a"),
             beside: PathBuf::from("/l/.b"),
             kept: PathBuf::from("/l/.k"),
             old: old.map(snapshot),
-            new: new.map(|ino| Inode::of(&facts(ino))),
+            new: new.map(|ino| Inode::of(&FileFacts::regular(ino))),
             below: Vec::new(),
         }
     }
@@ -305,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_stranger_at_the_name_is_told_from_the_old_and_the_new_file() {
-        let found = |ino| Look::Found(facts(ino));
+        let found = |ino| Look::Found(FileFacts::regular(ino));
         for (old, look, expected) in [
             (Some(1), found(1), Stands::Old),
             (Some(1), found(2), Stands::New),
@@ -318,13 +288,13 @@ mod tests {
         ] {
             assert_eq!(entry(old, Some(2)).stands(&look), expected, "{old:?} {look:?}");
         }
-        let again = FileFacts { born: Some(99), ..facts(1) };
+        let again = FileFacts { born: Some(99), ..FileFacts::regular(1) };
         assert_eq!(entry(Some(1), Some(2)).stands(&Look::Found(again)), Stands::Stranger, "a number given out again");
     }
 
     #[test]
     fn only_what_is_ours_is_removed_from_beside() {
-        let found = |ino| Look::Found(facts(ino));
+        let found = |ino| Look::Found(FileFacts::regular(ino));
         let one = entry(Some(1), Some(2));
         for (look, phase, expected) in [
             (found(9), Phase::Writing, true),

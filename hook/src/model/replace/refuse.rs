@@ -2,7 +2,7 @@
 
 use crate::model::file::{FileFacts, FileKind, Look};
 use crate::model::text::escape_path;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A folder on the way to a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub fn writable_by_others(folders: &[FolderFacts], own: u32) -> Option<String> {
         let who = others(folder, own)?;
         let above_and_sticky = index > 0 && folder.mode & 0o1000 != 0 && is_trusted(folder.uid, own);
         (!above_and_sticky).then(|| {
-            let hint = hint(folder, &folder.path);
+            let hint = hint(folder);
             format!(
                 "{} can be written to by {who}: what is put there may be changed by others{hint}",
                 escape_path(&folder.path)
@@ -98,17 +98,16 @@ fn others(folder: &FolderFacts, own: u32) -> Option<String> {
     (folder.mode & 0o020 != 0 && folder.gid != 0).then(|| format!("group {}", folder.gid))
 }
 
-fn hint(folder: &FolderFacts, path: &Path) -> String {
+fn hint(folder: &FolderFacts) -> String {
     match folder.mode & 0o022 {
         0 => String::new(),
-        _ => format!(" (chmod go-w {})", escape_path(path)),
+        _ => format!(" (chmod go-w {})", escape_path(&folder.path)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::file::FileId;
 
     fn folder(path: &str, uid: u32, gid: u32, mode: u32, listed: bool) -> FolderFacts {
         FolderFacts { path: PathBuf::from(path), uid, gid, mode, listed }
@@ -120,17 +119,7 @@ mod tests {
     }
 
     fn found(kind: FileKind) -> Look {
-        Look::Found(FileFacts {
-            id: FileId { dev: 1, ino: 1 },
-            kind,
-            born: None,
-            changed: 0,
-            modified: 0,
-            size: 0,
-            links: 1,
-            uid: 0,
-            mode: 0o644,
-        })
+        Look::Found(FileFacts { kind, ..FileFacts::regular(1) })
     }
 
     #[test]

@@ -9,7 +9,6 @@ pub use items::{Item, Items, Source};
 
 use super::apply::{self, Own, Run};
 use super::desk::Desk;
-use super::wait;
 use crate::cli::{Attributes, ReplaceArguments};
 use crate::model::pending::{Pending, Side};
 use crate::model::replace::{parse_sums, Remedy, Replaced, ReplacedFile, Sums};
@@ -121,13 +120,7 @@ fn act(desk: &Desk<'_>, own: Own, later: bool, mut said: Said) -> Result<Said> {
         said.replaced.notes.push("who still runs the old is looked at by the next `reexec apply`".to_owned());
         return Ok(said);
     }
-    if wait::is_busy(desk) {
-        desk.store.wake(&own.paths)?;
-        let note = "packages are being changed: who still runs the old is looked at when that is done";
-        said.replaced.notes.push(note.to_owned());
-        return Ok(said);
-    }
-    said.run = Some(apply::apply_own(desk, &own)?);
+    said.run = apply::apply_own_when_idle(desk, &own, &mut said.replaced.notes)?;
     Ok(said)
 }
 
