@@ -82,7 +82,7 @@ impl<'a> Claims<'a> {
         let mut met = vec![false; entries.len()];
         let mut text = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            if let Err(error) = self.database.read_files(entry, &mut text) {
+            if let Err(error) = self.database.read(entry, "files", &mut text) {
                 sink.message(&unread(&self.database.file(entry, "files"), &error));
                 continue;
             }
@@ -122,7 +122,7 @@ impl<'a> Claims<'a> {
 
     /// Every file of a package.
     fn all_files(&mut self, entry: &Entry, sink: &mut Sink<'_>) {
-        if let Err(error) = self.database.read_files(entry, &mut self.text) {
+        if let Err(error) = self.database.read(entry, "files", &mut self.text) {
             sink.message(&unread(&self.database.file(entry, "files"), &error));
             return;
         }
@@ -135,7 +135,7 @@ impl<'a> Claims<'a> {
     /// In the list, as in what a hook is told, a name with a line break is two lines; the mtree has it
     /// whole. It is only read where a line is in a folder that the list does not have.
     fn names_with_line_breaks(&mut self, entry: &Entry, sink: &mut Sink<'_>) {
-        if self.database.read_files(entry, &mut self.text).is_err() {
+        if self.database.read(entry, "files", &mut self.text).is_err() {
             return;
         }
         let folders: HashSet<&[u8]> = names(&self.text).filter_map(|name| name.strip_suffix(b"/")).collect();

@@ -122,24 +122,12 @@ impl Database {
         self.local.join(std::ffi::OsStr::from_bytes(&entry.folder)).join(name)
     }
 
-    /// Reads the description of an entry into a buffer that is used again for each.
-    pub fn read_desc(&self, entry: &Entry, into: &mut Vec<u8>) -> std::io::Result<()> {
+    /// Reads a file of an entry's folder into a buffer that is used again for each.
+    pub fn read(&self, entry: &Entry, name: &str, into: &mut Vec<u8>) -> std::io::Result<()> {
         into.clear();
-        File::open(self.file(entry, "desc"))?.take(MAX_LIST).read_to_end(into)?;
+        File::open(self.file(entry, name))?.take(MAX_LIST).read_to_end(into)?;
         Ok(())
     }
-
-    /// Reads the list of an entry into a buffer that is used again for each.
-    pub fn read_files(&self, entry: &Entry, into: &mut Vec<u8>) -> std::io::Result<()> {
-        into.clear();
-        File::open(self.file(entry, "files"))?.take(MAX_LIST).read_to_end(into)?;
-        Ok(())
-    }
-}
-
-/// The lines of a section of a `desc` file.
-pub fn described<'a>(desc: &'a [u8], title: &[u8]) -> Section<'a> {
-    section(desc, title)
 }
 
 /// What was not read, as a line for the admin.
@@ -162,7 +150,8 @@ pub fn backups(files: &[u8]) -> Section<'_> {
     section(files, b"%BACKUP%")
 }
 
-fn section<'a>(files: &'a [u8], title: &[u8]) -> Section<'a> {
+/// The lines below a title, in any file of a package's folder.
+pub fn section<'a>(files: &'a [u8], title: &[u8]) -> Section<'a> {
     let mut all = lines(files);
     let found = all.any(|line| line == title);
     Section(found.then_some(all))

@@ -1,6 +1,6 @@
 //! On which installed packages a package depends, by itself or through others.
 
-use crate::database::{described, unread, Database};
+use crate::database::{section, unread, Database};
 use reexec_plugin_abi::rust::Sink;
 use reexec_plugin_paths::Folders;
 use std::collections::{HashMap, HashSet};
@@ -40,7 +40,7 @@ impl Installed {
         let mut all = Installed { names: Vec::new(), depends: Vec::new(), providers: HashMap::new() };
         let mut text = Vec::new();
         for entry in database.entries()? {
-            if let Err(error) = database.read_desc(&entry, &mut text) {
+            if let Err(error) = database.read(&entry, "desc", &mut text) {
                 // Removed between the listing and now: then it provides nothing.
                 if error.kind() != std::io::ErrorKind::NotFound {
                     sink.message(&unread(&database.file(&entry, "desc"), &error));
@@ -49,8 +49,8 @@ impl Installed {
             }
             let index = all.names.len();
             all.names.push(entry.name().to_vec());
-            all.depends.push(described(&text, b"%DEPENDS%").map(name_in).collect());
-            let provided = described(&text, b"%PROVIDES%").map(name_in);
+            all.depends.push(section(&text, b"%DEPENDS%").map(name_in).collect());
+            let provided = section(&text, b"%PROVIDES%").map(name_in);
             for name in std::iter::once(entry.name().to_vec()).chain(provided) {
                 all.providers.entry(name).or_default().push(index);
             }

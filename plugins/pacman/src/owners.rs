@@ -69,7 +69,7 @@ impl<'a> Search<'a> {
         let mut text = Vec::new();
         let mut absolute = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            if let Err(error) = database.read_files(entry, &mut text) {
+            if let Err(error) = database.read(entry, "files", &mut text) {
                 // Removed between the listing and now: then it owns nothing.
                 if error.kind() != std::io::ErrorKind::NotFound {
                     sink.message(&unread(&database.file(entry, "files"), &error));
@@ -153,7 +153,7 @@ fn digests(entry: &Entry, wanted: &Wanted, database: &Database) -> HashMap<Vec<u
         }
     }
     // What else is known is the content of configuration files.
-    if wanted.keys().any(|name| !all.contains_key(name)) && database.read_files(entry, &mut text).is_ok() {
+    if wanted.keys().any(|name| !all.contains_key(name)) && database.read(entry, "files", &mut text).is_ok() {
         for line in backups(&text) {
             let Some(tab) = line.iter().rposition(|byte| *byte == b'\t') else { continue };
             let (name, digest) = (&line[..tab], &line[tab + 1..]);
