@@ -7,6 +7,7 @@ use super::claim::Ownership;
 use super::file::{FileFacts, Stamp};
 use super::text;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Paths whose answers are kept for one database: more than are ever in question at one time.
@@ -62,8 +63,9 @@ impl Answers {
         look: impl Fn(&Path) -> Option<FileFacts>,
     ) -> Option<Vec<Option<Ownership>>> {
         let database = self.databases.iter().find(|database| database.is_of(plugin))?;
-        let row = |path: &&Path| database.rows.iter().find(|row| row.path == *path).map(|row| row.owner.clone());
-        let answers = paths.iter().map(row).collect::<Option<Vec<_>>>()?;
+        let rows: HashMap<&Path, &Row> = database.rows.iter().map(|row| (row.path.as_path(), row)).collect();
+        let owner = |path: &&Path| rows.get(path).map(|row| row.owner.clone());
+        let answers = paths.iter().map(owner).collect::<Option<Vec<_>>>()?;
         database.sources.iter().all(|source| look(&source.path) == source.facts).then_some(answers)
     }
 
@@ -87,7 +89,8 @@ impl Answers {
         let old = old.map(|at| self.databases.swap_remove(at)).filter(|old| old.sources == sources);
         let mut rows = old.map(|old| old.rows).unwrap_or_default();
         let new: Vec<Row> = answers.map(|(path, owner)| Row { path, owner }).collect();
-        rows.retain(|row| new.iter().all(|new| new.path != row.path));
+        let renewed: HashSet<&Path> = new.iter().map(|row| row.path.as_path()).collect();
+        rows.retain(|row| !renewed.contains(row.path.as_path()));
         rows.extend(new);
         let room = rows.len().saturating_sub(MOST_PATHS);
         rows.drain(..room);
