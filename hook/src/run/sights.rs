@@ -1,7 +1,7 @@
 //! The files that processes map, each looked at once however many map it.
 
 use super::aside;
-use crate::model::file::{FileId, FileKind, Look, Stamp};
+use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::judge::{self, ClaimIndex, Claimed, FileView, Named, Sighting, Space, Standing, Use};
 use crate::model::mapping::{self, Mapping};
 use crate::model::script;
@@ -60,6 +60,9 @@ struct Plain {
     /// something else at its path, that was mounted over it, and replaced nothing.
     everywhere: bool,
 }
+
+/// A namespace, and names with what they name in it.
+type Meaning = (Space, Vec<(PathBuf, Look)>);
 
 impl Sights {
     /// Nothing seen yet.
@@ -211,16 +214,9 @@ impl Sights {
                 readings = mapping::readings(link.as_os_str().as_bytes());
             }
         }
+        let paths: Vec<PathBuf> = readings.iter().map(|name| path_of(name)).collect();
+        let (space, names) = self.meaning(process, space, mapping, &paths);
         let root = self.spaces.root(space);
-        let look = |path: &Path| {
-            if self.spaces.is_silent(space, path) {
-                return Look::Hidden("the file system at its path does not answer".to_owned());
-            }
-            root.map_or(Look::Hidden("its mount namespace cannot be reached".to_owned()), |root| {
-                root.look(path, Links::Follow)
-            })
-        };
-        let names: Vec<_> = readings.iter().map(|name| path_of(name)).map(|path| (path.clone(), look(&path))).collect();
         // A live mapping's number cannot belong to another inode, so equal device and number are proof.
         let proven = names.iter().find_map(|(_, look)| look.found().filter(|facts| facts.id == mapping.id)).copied();
         let mapped = match (proven, program) {
@@ -263,6 +259,38 @@ impl Sights {
             self.look_around(&mut sighting, root);
         }
         sighting
+    }
+
+    /// The namespace in which the names of a mapping mean something, and what each of them names there. The
+    /// first process of a container may still be the program that runs it: a file of the host, that was mapped
+    /// before the root was another one, and whose path leads to nothing from there.
+    fn meaning(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, paths: &[PathBuf]) -> Meaning {
+        let own: Vec<Look> = paths.iter().map(|path| self.look(space, path)).collect();
+        let all = |looks: Vec<Look>| paths.iter().cloned().zip(looks).collect();
+        let leads_nowhere = space != Space::HOST && own.iter().all(|look| *look == Look::Absent);
+        let top = |space| self.look(space, Path::new("/")).found().map(|facts| facts.id);
+        if !leads_nowhere || top(space).is_none() || top(space) == top(Space::HOST) {
+            return (space, all(own));
+        }
+        let hosts: Vec<Look> = paths.iter().map(|path| self.look(Space::HOST, path)).collect();
+        let mapped = process.look_at_mapping(mapping.start, mapping.end).found().copied();
+        let deleted = mapping::says_deleted(mapping.name);
+        let is_hosts = |facts: &FileFacts| {
+            let same_system = mapped.is_some_and(|mapped| mapped.id.dev == facts.id.dev);
+            facts.id == mapping.id || mapped.is_some_and(|mapped| mapped.id == facts.id) || (deleted && same_system)
+        };
+        match hosts.iter().filter_map(Look::found).any(is_hosts) {
+            true => (Space::HOST, all(hosts)),
+            false => (space, all(own)),
+        }
+    }
+
+    fn look(&self, space: Space, path: &Path) -> Look {
+        if self.spaces.is_silent(space, path) {
+            return Look::Hidden("the file system at its path does not answer".to_owned());
+        }
+        let unreached = || Look::Hidden("its mount namespace cannot be reached".to_owned());
+        self.spaces.root(space).map_or_else(unreached, |root| root.look(path, Links::Follow))
     }
 
     /// Whether a file's folder is the host's own: most services with a mount namespace of their own
