@@ -50,6 +50,11 @@ impl Options {
         self.and("--init", path.to_owned())
     }
 
+    /// Lets a file be opened by its handle, which a container's system call filter forbids.
+    pub fn opening_by_handle(self) -> Options {
+        self.and("--nspawn", "--system-call-filter=open_by_handle_at".to_owned())
+    }
+
     fn and(mut self, option: &str, value: String) -> Options {
         self.arguments.extend([option.to_owned(), value]);
         self
