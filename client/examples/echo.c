@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <reexec-client.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,24 @@ struct connection {
 
 static struct connection connections[MOST];
 static int connection_count;
+
+/* A reload is an execution: SIGHUP is heard in ppoll(2) only, so that none is missed. */
+static volatile sig_atomic_t reload;
+static sigset_t in_poll;
+
+static void on_hup(int signal) {
+    reload = signal;
+}
+
+static void hear_hup(void) {
+    struct sigaction action = {.sa_handler = on_hup};
+    sigset_t hup;
+    sigaction(SIGHUP, &action, NULL);
+    sigemptyset(&hup);
+    sigaddset(&hup, SIGHUP);
+    sigprocmask(SIG_BLOCK, &hup, &in_poll);
+    sigdelset(&in_poll, SIGHUP);
+}
 
 static int fail(const char *what) {
     fprintf(stderr, "echo: %s: %s\n", what, strerror(errno));
@@ -125,7 +144,7 @@ static int wait_for_work(struct reexec_client *client, int listener) {
                                    {.fd = reexec_client_fd(client), .events = POLLIN}};
     for (int i = 0; i < connection_count; i++)
         fds[i + 2] = (struct pollfd){.fd = connections[i].fd, .events = POLLIN};
-    return poll(fds, (nfds_t)connection_count + 2, -1) < 0 && errno != EINTR ? -1 : 0;
+    return ppoll(fds, (nfds_t)connection_count + 2, NULL, &in_poll) < 0 && errno != EINTR ? -1 : 0;
 }
 
 int main(int argc, char **argv) {
@@ -150,6 +169,7 @@ int main(int argc, char **argv) {
     /* A daemon that cannot be asked can serve all the same. */
     if (reexec_client_listen(client) < 0)
         fprintf(stderr, "echo: %s\n", reexec_client_error(client));
+    hear_hup();
     reexec_client_ready();
 
     for (;;) {
@@ -164,6 +184,10 @@ int main(int argc, char **argv) {
             wanted = 1;
             if (half_read)
                 reexec_client_answer(client, REEXEC_CLIENT_LATER, "a line is half read");
+        }
+        if (reload) {
+            wanted = 1;
+            reload = 0;
         }
         if (wanted && !half_read) {
             wanted = 0;

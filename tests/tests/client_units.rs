@@ -119,6 +119,14 @@ fn services_keep_pid_sockets_and_connections_over_an_upgrade_by_apt() -> Result<
         ensure!(machine.report()?.processes_of(&service.unit()).is_empty(), "{}", service.name);
     }
 
+    // A reload is an execution, too.
+    let c = &SERVICES[1];
+    let (before, how) = (c.state(&machine)?, machine.bed.systemctl_show(&c.unit(), "Type")?);
+    let reload = if how == "notify-reload" { "systemctl reload" } else { "systemctl kill -s HUP" };
+    machine.bed.shell(&format!("{reload} {}", c.unit()))?;
+    wait_until("it serves again", SOON, || Ok(c.connect(&machine)?.say("r").ok()))?;
+    assert_eq!(c.state(&machine)?, before);
+
     // A file that is none: the service goes on, and is not left in "reloading".
     for (service, connection) in SERVICES.iter().zip(&mut connections) {
         let before = service.state(&machine)?;
