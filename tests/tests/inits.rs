@@ -146,7 +146,8 @@ fn an_upgrade_restarts_a_daemon_of_an_init_script_and_proves_it() -> Result<()> 
         machine.upgrade("probed", &format!("{tool} probed restart")).with_context(|| base.to_owned())?;
         let verbs = machine.shell("xargs </run/probed.verbs")?;
         figure(&format!("{base}: the script was called with {verbs}"));
-        assert_eq!(verbs, "start restart stop start");
+        // Whether the tool says `restart` to the script, or `stop` and `start`, is its own business.
+        ensure!(["start restart stop start", "start stop start"].contains(&verbs.as_str()), "{verbs}");
         machine.add_reloading_script()?;
         machine.downgrade(&format!("{tool} reloads reload")).with_context(|| base.to_owned())?;
 
