@@ -3,6 +3,7 @@
 
 use anyhow::{ensure, Context, Result};
 use reexec_tests::bed::Options;
+use reexec_tests::echo::version_of;
 use reexec_tests::machine::Machine;
 use reexec_tests::needs_bed;
 use reexec_tests::run::wait_until;
@@ -105,5 +106,74 @@ fn haproxy_postgresql_and_containerd_run_their_new_programs_and_keep_what_they_c
     ensure!(again.state == "active" && again.invocation != bound.invocation, "{again:?}");
     assert_eq!(bed.shell("ctr version | grep -c Version")?, "2");
     assert_eq!(machine.report()?.exit_code(), 0);
+    Ok(())
+}
+
+/// Queries that use an extension, each in a session of its own, until somebody says stop; and one that does not end.
+const QUERIES: &str = r#"
+rm -f /tmp/stop; : >/tmp/asked
+psql() { runuser -u postgres -- psql -Atc "$1"; }
+psql 'create extension if not exists pg_trgm' >&2
+cat >/usr/local/bin/queries <<'END'
+#!/bin/bash
+until [ -e /tmp/stop ]; do
+    said=$(runuser -u postgres -- psql -Atc "select similarity('word', 'two words') > 0.1" 2>&1)
+    if [ "$said" = t ]; then echo ok; else echo "failed: $said"; fi >>/tmp/asked
+done
+END
+chmod 755 /usr/local/bin/queries
+systemctl stop long 2>/dev/null || true
+systemd-run -q --unit long --collect runuser -u postgres -- psql -c "select similarity('word', 'two words'), pg_sleep(900)"
+systemd-run -q --unit queries --collect queries
+until [ "$(psql "select count(*) from pg_stat_activity where query like '%pg_sleep(900)%' and wait_event = 'PgSleep'")" = 1 ]; do sleep 0.1; done
+"#;
+
+#[test]
+fn an_extension_is_replaced_under_a_database_and_no_query_fails() -> Result<()> {
+    needs_bed!(BASE);
+    let machine = Machine::on(BASE, "extension", RULES, Options::default(), None)?;
+    let bed = &machine.bed;
+    let version = bed.shell("basename /etc/postgresql/*/")?;
+    let (database, path) =
+        (format!("postgresql@{version}-main.service"), format!("/usr/lib/postgresql/{version}/lib/pg_trgm.so"));
+    let asked = |least: u32| -> Result<()> {
+        let count = "grep -c ok /tmp/asked || true";
+        wait_until("queries are answered", SOON, || Ok((bed.shell(count)?.parse::<u32>()? >= least).then_some(())))
+    };
+    let original = bed.read_file(&path)?;
+    for build in 2..=3 {
+        bed.write_file(&format!("/root/pg_trgm.{build}"), &version_of(&original, build)?)?;
+    }
+
+    // Written over what runs: found, and named.
+    bed.shell(QUERIES)?;
+    asked(3)?;
+    bed.shell(&format!("cp /root/pg_trgm.2 {path}"))?;
+    let report = machine.report()?;
+    assert_eq!((report.exit_code(), &report.owner(&database)?["verdict"]), (3, &"tainted".into()));
+    let causes = report.causes_of(&database);
+    ensure!(!causes.is_empty(), "{:#}", report.0);
+    for cause in causes {
+        assert_eq!((&cause["path"], &cause["method"]), (&path.as_str().into(), &"overwritten".into()), "{cause:#}");
+    }
+    let said = machine.reexec(&["report"])?.text();
+    ensure!(said.contains("pg_trgm.so") && said.contains(&format!("postgresql@{version}-main")), "{said}");
+    bed.shell("touch /tmp/stop; until ! systemctl -q is-active queries; do sleep 0.1; done")?;
+    let report = machine.apply(&[])?;
+    assert_eq!((&report.owner(&database)?["proof"], report.exit_code()), (&"fresh".into(), 0), "{:#}", report.0);
+
+    // Put in place by a rename: nobody notices, and who maps the old is known.
+    bed.shell(QUERIES)?;
+    asked(3)?;
+    machine.reexec(&["replace", "--later", "/root/pg_trgm.3", &path])?.success()?;
+    asked(bed.shell("grep -c ok /tmp/asked")?.parse::<u32>()? + 10)?;
+    bed.shell("touch /tmp/stop; until ! systemctl -q is-active queries; do sleep 0.1; done")?;
+    assert_eq!(bed.shell("grep -v ok /tmp/asked || true")?, "");
+    let report = machine.report()?;
+    let methods: Vec<&str> = report.causes_of(&database).iter().filter_map(|cause| cause["method"].as_str()).collect();
+    assert_eq!((report.exit_code(), methods), (1, vec!["renamed"]), "{:#}", report.0);
+    let report = machine.apply(&[])?;
+    assert_eq!((&report.owner(&database)?["proof"], report.exit_code()), (&"fresh".into(), 0), "{:#}", report.0);
+    assert_eq!(bed.shell("runuser -u postgres -- psql -Atc \"select similarity('a b', 'a b')\"")?, "1");
     Ok(())
 }
