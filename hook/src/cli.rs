@@ -1,6 +1,7 @@
 //! What was typed.
 
 use crate::model::policy::duration;
+use crate::sys::sources::NOTE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -106,6 +107,9 @@ pub enum Command {
     Doctor(Common),
     /// The update service: asks its sources for something new, installs it, and proves it
     Watch(WatchArguments),
+    /// A look of the update service at the files in use
+    #[command(name = NOTE, hide = true)]
+    Note(Common),
 }
 
 /// How the update service works.

@@ -2,6 +2,7 @@
 
 use anyhow::{ensure, Context, Result};
 use reexec_client::poke::look_now_at;
+use reexec_tests::echo::{self, Linking};
 use reexec_tests::place::{built, unique, workspace, Scratch};
 use reexec_tests::run::{run, wait_until, Output};
 use reexec_tests::skip;
@@ -248,6 +249,29 @@ fn a_million_wishes_are_one_look_and_cost_no_memory() -> Result<()> {
     Ok(())
 }
 
+/// A daemon's author asks in C, at the socket's own path: in a mount namespace in which `/run` is ours.
+#[test]
+fn a_program_in_c_asks_for_a_look() -> Result<()> {
+    let Some(site) = Site::new()? else { skip!("needs root") };
+    site.counting("exit 1")?;
+    let (source, program) = (site.root.join("ask.c"), site.root.join("ask"));
+    let text = "#include <reexec-client.h>\nint main(void) { return reexec_client_look_now(); }\n";
+    fs::write(&source, text)?;
+    echo::compile("gcc", &source, &program, Linking::Static)?;
+    fs::set_permissions(site.root.path(), Permissions::from_mode(0o755))?;
+    let script = "mount -t tmpfs -o mode=755 tmpfs /run
+        looks() { for i in $(seq 200); do [ \"$(grep -c look \"$LOOKS\" 2>/dev/null)\" = $1 ] && return; sleep 0.1; done; exit 9; }
+        \"$REEXEC\" watch --root \"$ROOT\" --jitter 0s --gap 1s & service=$!
+        looks 1; setpriv --reuid 61236 --regid 61236 --clear-groups \"$ASK\"; looks 2; kill $service; wait $service";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child=KILL", "--propagation", "private"]);
+    command.args(["--", "sh", "-euc", script]).env("LOOKS", site.root.join("looks")).env("ROOT", site.root.path());
+    command.env("REEXEC", built()?.join("reexec")).env("ASK", &program);
+    let said = run(&mut command, b"", SOON)?.success()?;
+    ensure!(said.errors().contains("of user 61236"), "{said:?}");
+    Ok(())
+}
+
 #[test]
 fn idle_it_does_not_wake_and_signals_are_heard() -> Result<()> {
     let Some(site) = Site::new()? else { skip!("needs root") };
@@ -324,8 +348,13 @@ impl Delivery {
         self.shell(&format!("rm -f drop/manifest; {}{}{sign}", one("a", contents[0]), one("b", contents[1])))
     }
 
+    /// Runs a part of the source, with reexec's own state in a mount namespace that goes away with it.
     fn run(&self, part: &str) -> Result<Output> {
-        let mut command = Command::new(workspace().join("hook/share/update.d/drop").join(part));
+        let script = "mount -t tmpfs -o mode=755 tmpfs /run; mount -t tmpfs -o mode=755 tmpfs /var/lib; exec \"$0\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--", "sh", "-euc", script]);
+        command.arg(workspace().join("hook/share/update.d/drop").join(part));
+        command.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", built()?.display()));
         command.env("DROP", self.folder.join("drop")).env("KEPT", self.folder.join("kept"));
         command.env("KEYRING", self.folder.join("etc/keyring.gpg"));
         run(&mut command, b"", SOON)
@@ -338,12 +367,15 @@ impl Delivery {
 
     fn strays(&self) -> Result<usize> {
         let names = fs::read_dir(self.folder.path())?.flatten().map(|entry| entry.file_name());
-        Ok(names.filter(|name| name.to_string_lossy().contains("reexec-new")).count())
+        Ok(names.filter(|name| name.to_string_lossy().starts_with(".reexec")).count())
     }
 }
 
 #[test]
 fn a_signed_manifest_is_installed_whole_and_a_bad_one_changes_nothing() -> Result<()> {
+    if !geteuid().is_root() {
+        skip!("needs root");
+    }
     if !Path::new("/usr/bin/gpg").exists() || !Path::new("/usr/bin/gpgv").exists() {
         skip!("needs gpg and gpgv (make deps)");
     }

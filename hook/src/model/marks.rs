@@ -9,7 +9,8 @@ use super::pending::Snapshot;
 use super::text;
 use super::verdict::{words, Method};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// All files that processes mapped at a moment.
@@ -129,7 +130,7 @@ impl Marks {
 
     /// The files that changed, as they were: the rest is of no use to the judge.
     pub fn of(&self, changes: &[Change]) -> Vec<Snapshot> {
-        let changed: std::collections::HashSet<&Path> = changes.iter().map(|change| change.path.as_path()).collect();
+        let changed: HashSet<&Path> = changes.iter().map(|change| change.path.as_path()).collect();
         self.files.iter().filter(|file| changed.contains(file.path.as_path())).cloned().collect()
     }
 }
@@ -137,6 +138,32 @@ impl Marks {
 /// The changes as claims.
 pub fn claims(changes: &[Change]) -> Vec<Claim> {
     changes.iter().map(|change| Claim::File { path: change.path.clone(), package: None }).collect()
+}
+
+/// The changes that no claim covers. `real` is a path with all links in its folders resolved, as those of the
+/// changes are.
+pub fn not_claimed<'c>(
+    mut changes: Vec<Change>,
+    claims: impl Iterator<Item = &'c Claim>,
+    real: impl Fn(&Path) -> PathBuf,
+) -> Vec<Change> {
+    let names: HashSet<OsString> =
+        changes.iter().filter_map(|change| Some(change.path.file_name()?.to_owned())).collect();
+    let mut files: HashSet<PathBuf> = HashSet::new();
+    let mut trees: Vec<PathBuf> = Vec::new();
+    for claim in claims {
+        match claim {
+            // Of thousands only those that may be one of the few are resolved.
+            Claim::File { path, .. } if path.file_name().is_some_and(|name| names.contains(name)) => {
+                files.insert(real(path));
+            }
+            Claim::File { .. } => {}
+            Claim::Tree { prefix } => trees.push(prefix.clone()),
+        }
+    }
+    let is_claimed = |path: &Path| files.contains(path) || trees.iter().any(|prefix| path.starts_with(prefix));
+    changes.retain(|change| !is_claimed(&change.path));
+    changes
 }
 
 #[cfg(test)]
@@ -182,5 +209,18 @@ mod tests {
         ] {
             assert_eq!(change(&before, &later).map(|change| change.how), expected, "{later:?}");
         }
+    }
+
+    #[test]
+    fn what_a_package_manager_claims_is_its_own_to_tell() {
+        let change = |path: &str| Change { path: path.into(), how: How::Renamed, evidence: String::new() };
+        let file = |path: &str| Claim::File { path: path.into(), package: None };
+        let changes = vec![change("/usr/lib/a"), change("/usr/lib/b"), change("/opt/c"), change("/srv/tree/d")];
+        let claims = [file("/lib/a"), file("/opt/b"), Claim::Tree { prefix: "/srv/tree".into() }];
+        let real = |path: &Path| match path.strip_prefix("/lib") {
+            Ok(rest) => Path::new("/usr/lib").join(rest),
+            Err(_) => path.to_owned(),
+        };
+        assert_eq!(not_claimed(changes, claims.iter(), real), [change("/usr/lib/b"), change("/opt/c")]);
     }
 }

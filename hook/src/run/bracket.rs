@@ -67,7 +67,7 @@ pub fn bracket(desk: &Desk<'_>, command: &[OsString], acting: Acting) -> Result<
     desk.policy()?;
     let marks = marks::take(desk)?;
     let ended = foreground::run(command)?;
-    let changes = marks::changes(&marks);
+    let changes = marks::changes(&marks, &[]);
     let (sources, gap) = texts::changed_since(&desk.common.proc, marks.time);
     let mut said = Bracketed { ended, changes, texts: sources.len(), notes: marks.gaps.clone(), run: None };
     said.notes.extend(gap);

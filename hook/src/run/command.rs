@@ -2,7 +2,7 @@
 
 use super::apply::{self, Mode, Moment, Order};
 use super::desk::Desk;
-use super::{doctor, explain, history, hook, policy, report, told, watch};
+use super::{doctor, explain, history, hook, marks, policy, report, told, watch};
 use crate::cli::{Color, Command, Common, Format, HookArguments, Part, ReplaceArguments};
 use crate::model::report::Report;
 use crate::render::needrestart::Parts;
@@ -100,6 +100,7 @@ pub fn run(command: &Command) -> Answer {
             hushed(Answer { text, code: doctor::exit_code(&checks), ..Answer::default() }, common)
         }),
         Command::Watch(typed) => watch::watch(typed).map(|code| Answer { code, ..Answer::default() }),
+        Command::Note(common) => marks::note(&Desk::open(common)).map(|()| Answer::default()),
     };
     answer.unwrap_or_else(|error| failed(&error, command))
 }

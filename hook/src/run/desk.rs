@@ -4,7 +4,7 @@ use crate::cli::Common;
 use crate::model::claim::{Claim, Package};
 use crate::model::judge::Window;
 use crate::model::pending::{merge_packages, settle_packages, Memory, Pending, Snapshot};
-use crate::run::{claims, packages};
+use crate::run::{claims, marks, packages};
 use crate::sys::config::{self, Sources};
 use crate::sys::host;
 use crate::sys::plugin::{Plugin, Plugins};
@@ -79,7 +79,20 @@ impl<'a> Desk<'a> {
         let pending: Vec<Pending> =
             pending.into_iter().map(|(_, pending)| pending).filter(|one| one.boot_id == self.boot_id).collect();
         known.add_pending(&pending);
+        if let Some(unclaimed) = self.unclaimed(&pending)? {
+            known.add_pending(&[unclaimed]);
+        }
         Ok(known)
+    }
+
+    /// What was replaced on the running system although nobody said so, where the update service takes note.
+    pub fn unclaimed(&self, pending: &[Pending]) -> Result<Option<Pending>> {
+        let is_own = self.common.root == Path::new("/") && self.common.proc == Path::new("/proc");
+        if is_own {
+            marks::unclaimed(self, pending)
+        } else {
+            Ok(None)
+        }
     }
 
     /// All pending of this boot with the paths of their files; what is left of another boot is only

@@ -41,10 +41,11 @@ pub fn gather(desk: &Desk<'_>, moment: Moment, quiet: Duration) -> Result<Option
         if after {
             desk.store.sweep();
         }
-        let (paths, pending, gaps) = desk.pending();
+        let (paths, mut pending, gaps) = desk.pending();
         if after && paths.is_empty() {
             return Ok(None);
         }
+        pending.extend(desk.unclaimed(&pending)?);
         match said(desk, &pending, typed.clone(), waits) {
             Some(mut known) => {
                 known.gaps.extend(gaps);

@@ -2,19 +2,19 @@
 //! look at all processes, and no list of files from anybody.
 
 use super::desk::Desk;
-use super::patience;
 use super::scan::{Extent, Question};
+use super::{patience, wait};
 use crate::model::file::FileKind;
 use crate::model::judge::{ClaimIndex, Standing};
-use crate::model::marks::{change, Change, Later, MarkedFolder, Marks};
-use crate::model::pending::Snapshot;
+use crate::model::marks::{change, claims, not_claimed, Change, Later, MarkedFolder, Marks};
+use crate::model::pending::{Pending, Side, Snapshot};
 use crate::model::starts::Starts;
 use crate::model::text::{escape_path, hexadecimal};
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
 use crate::sys::inodes::Inodes;
-use crate::sys::{clock, host, progress};
-use anyhow::Result;
+use crate::sys::{clock, host, log, progress};
+use anyhow::{ensure, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,11 @@ use std::time::{Duration, Instant};
 const DIGESTS: Duration = Duration::from_secs(1);
 /// Larger ones without a build-id are told by their times alone.
 const MOST_DIGESTED: u64 = 4 << 20;
+
+/// How long it waits for a run that acts.
+const LOCK_DEADLINE: Duration = Duration::from_secs(120);
+/// Lines about what was replaced; a whole tree that was swapped is one story.
+const MOST_TOLD: usize = 20;
 
 /// Takes note of all files that processes map.
 pub fn take(desk: &Desk<'_>) -> Result<Marks> {
@@ -41,10 +46,13 @@ pub fn take(desk: &Desk<'_>) -> Result<Marks> {
         windows: Vec::new(),
         only: None,
     })?;
+    // A database, or a journal: who maps it writes to it, and nobody replaces it.
+    let uses = seen.candidates.iter().flat_map(|candidate| &candidate.uses);
+    let written: BTreeSet<u32> = uses.filter(|usage| usage.writes).map(|usage| usage.file).collect();
     let mut paths: BTreeSet<&PathBuf> = BTreeSet::new();
-    for file in seen.files.iter().filter(|file| file.sighting.on_host) {
+    for (index, file) in (0..).zip(&seen.files).filter(|(_, file)| file.sighting.on_host) {
         let is_file = matches!(&file.standing, Standing::Live(facts) if facts.kind == FileKind::Regular);
-        if is_file {
+        if is_file && !written.contains(&index) {
             paths.insert(file.sighting.path());
         }
     }
@@ -82,12 +90,13 @@ fn folders(files: &[Snapshot]) -> Vec<MarkedFolder> {
 }
 
 /// What has become of them since; files that are what they were are left out.
-pub fn changes(marks: &Marks) -> Vec<Change> {
+/// What lies below a `silent` mount is not looked at.
+pub fn changes(marks: &Marks, silent: &[PathBuf]) -> Vec<Change> {
     let mut inodes = Inodes::default();
     let before = marks.folders_by_path();
     let mut folders: BTreeMap<&Path, bool> = BTreeMap::new();
     let mut changes = Vec::new();
-    for mark in &marks.files {
+    for mark in marks.files.iter().filter(|mark| !silent.iter().any(|mount| mark.path.starts_with(mount))) {
         let now = Root::Own.look(&mark.path, Links::Keep);
         if now.found().is_some_and(|now| crate::model::old::is_untouched(&mark.facts, now)) {
             continue;
@@ -101,6 +110,68 @@ pub fn changes(marks: &Marks) -> Vec<Change> {
         changes.extend(change(mark, &Later { now, old, same_folder, differs }));
     }
     changes
+}
+
+/// What was replaced since the update service last took note of the files in use, and nobody has claimed
+/// since: by `pending`, or by what was acted on. `None`: nothing, or nobody takes note.
+pub fn unclaimed(desk: &Desk<'_>, pending: &[Pending]) -> Result<Option<Pending>> {
+    let Some(marks) = desk.store.marks(&desk.boot_id) else { return Ok(None) };
+    Ok(compared(desk, &Arc::new(marks), pending)?.map(|(_, found)| found))
+}
+
+fn compared(desk: &Desk<'_>, marks: &Arc<Marks>, pending: &[Pending]) -> Result<Option<(Vec<Change>, Pending)>> {
+    let taken = Arc::clone(marks);
+    let (found, hung) = patience::without_silent_mounts(&desk.common.proc, move |silent| Ok(changes(&taken, silent)))?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let memory = desk.store.memory(&desk.boot_id);
+    let acted_on = Some(&memory.claims).filter(|_| memory.time > marks.time);
+    let claimed = pending.iter().flat_map(|one| &one.claims).chain(acted_on.into_iter().flatten());
+    let found = not_claimed(found, claimed, |path| Root::Own.resolve_folder(path));
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let gap = |mount: &PathBuf| format!("{} does not answer: what was replaced there is not known", escape_path(mount));
+    let one = Pending {
+        claims: claims(&found),
+        snapshots: marks.of(&found),
+        gaps: hung.devices.values().map(gap).collect(),
+        told: true,
+        ..Pending::new(&desk.boot_id, clock::now(), Side::Post, "", Path::new("/"))
+    };
+    Ok(Some((found, one)))
+}
+
+/// One look of the update service: says what was replaced since the last one although nobody claimed it,
+/// remembers it, and takes note anew. While packages are being changed nothing is settled: the next look does it.
+pub fn note(desk: &Desk<'_>) -> Result<()> {
+    ensure!(host::uid() == 0, "only root may look at all processes");
+    let _lock = desk.store.lock(LOCK_DEADLINE)?;
+    if wait::is_busy(desk) {
+        return Ok(());
+    }
+    let before = desk.store.marks(&desk.boot_id).map(Arc::new);
+    let (_, pending, _) = desk.pending();
+    if let Some((found, one)) = before.map(|before| compared(desk, &before, &pending)).transpose()?.flatten() {
+        let mut memory = desk.store.memory(&desk.boot_id);
+        memory.add(std::slice::from_ref(&one), &one.claims, one.time);
+        // Who still runs the old is not known: the next run has to look at the processes.
+        memory.leftovers = true;
+        desk.store.remember(&memory)?;
+        tell(&found);
+    }
+    desk.store.keep_marks(&take(desk)?)
+}
+
+fn tell(found: &[Change]) {
+    for change in found.iter().take(MOST_TOLD) {
+        let path = escape_path(&change.path);
+        log::line(&format!("{path} was replaced ({}: {}), and nobody said so", change.how.word(), change.evidence));
+    }
+    let more = found.len().saturating_sub(MOST_TOLD);
+    let more = if more > 0 { format!("and {more} more; ") } else { String::new() };
+    log::line(&format!("{more}who still runs the old: reexec report"));
 }
 
 /// Whether a marked file that is written to where it is has other bytes than it had.

@@ -8,11 +8,14 @@ use crate::sys::sources::{self, Part, Source};
 use crate::sys::wakes::{chance, Wake, Wakes};
 use crate::sys::{host, log, service};
 use anyhow::{bail, Result};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Ends where everything worked, and where not every source did.
 const DONE: u8 = 0;
 const NOT_ALL: u8 = 1;
+/// Of a look at all files in use; it waits for a run that acts.
+const NOTE: Duration = Duration::from_secs(300);
 
 /// Runs until it is told to end, or once; the exit code.
 pub fn watch(typed: &WatchArguments) -> Result<u8> {
@@ -65,6 +68,12 @@ fn tell_senders(pokes: &Pokes) {
 fn look(typed: &WatchArguments, wakes: &Wakes) -> bool {
     sources::reap();
     let mut good = true;
+    if typed.root == Path::new("/") {
+        if let Err(error) = sources::note(NOTE, &|| wakes.is_over()) {
+            log::line(&format!("what was replaced although nobody said so is not known: {error:#}"));
+            good = false;
+        }
+    }
     for (name, source) in sources::list(&typed.root) {
         if wakes.is_over() {
             return false;

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Where sources are, below the root.
 const FOLDER: &str = "etc/reexec/update.d";
+/// The command that takes note of the files in use: in a process of its own, what it takes is given back.
+pub const NOTE: &str = "__note";
 /// More than this is no message for anybody: whoever prints it is ended.
 const MOST_PRINTED: u64 = 16 << 20;
 /// What is kept of it: the end.
@@ -151,6 +153,23 @@ fn command(source: &Source, part: Part) -> Command {
             command.args(["run", "--color", "never", "--"]).arg(program);
             command
         }
+    }
+}
+
+/// Takes note of the files in use, in a process of its own: what that says goes where ours does.
+pub fn note(deadline: Duration, stopped: &dyn Fn() -> bool) -> Result<()> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(NOTE).env_clear().env("PATH", program::PATH).env("LANG", "C.UTF-8").current_dir("/");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("look at the files in use")?;
+    let end = wait_for(&mut child, deadline, &Printed::default(), stopped)?;
+    if !matches!(end, End::Exited(_) | End::Signalled(_)) {
+        // Gone just now is no failure.
+        let _ = child.kill();
+        child.wait()?;
+    }
+    match words(end, deadline)? {
+        0 => Ok(()),
+        code => bail!("the look at the files in use ended with {code}"),
     }
 }
 

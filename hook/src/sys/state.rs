@@ -7,6 +7,7 @@ use super::files::{Links, Root};
 use crate::model::answers::Answers;
 use crate::model::file::FileFacts;
 use crate::model::history::PastRun;
+use crate::model::marks::Marks;
 use crate::model::pending::{Memory, Pending, Side};
 use crate::model::replace::Journal;
 use crate::model::starts::{Starts, StartsOf};
@@ -178,6 +179,21 @@ impl Store {
     pub fn keep_starts(&self, starts: &Starts, of: &StartsOf) -> Result<()> {
         make_folder(&self.run)?;
         write_over(&self.starts_file(), &starts.bytes(of))
+    }
+
+    /// The files in use as the update service last took note of them, in this boot; nobody but root reads them.
+    pub fn marks(&self, boot_id: &str) -> Option<Marks> {
+        read::<Marks>(&self.marks_file()).ok().filter(|marks| marks.boot_id == boot_id)
+    }
+
+    /// Keeps them for the next look, and for every report until then.
+    pub fn keep_marks(&self, marks: &Marks) -> Result<()> {
+        make_folder(&self.run)?;
+        write_over(&self.marks_file(), &serde_json::to_vec(marks)?)
+    }
+
+    fn marks_file(&self) -> PathBuf {
+        self.run.join("marks.json")
     }
 
     fn starts_file(&self) -> PathBuf {
