@@ -1,7 +1,7 @@
 //! What was typed.
 
 use crate::model::policy::duration;
-use crate::sys::sources::NOTE;
+use crate::model::watch::NOTE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

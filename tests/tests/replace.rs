@@ -102,11 +102,13 @@ fn rights() -> Result<()> {
     {
         list.extend(tag.to_le_bytes().iter().chain(&bits.to_le_bytes()).chain(&id.to_le_bytes()));
     }
-    let attributes: [(&str, &[u8]); 4] = [
+    let attributes: [(&str, &[u8]); 5] = [
         ("system.posix_acl_access", &list),
         ("security.capability", capability),
         ("user.origin", b"somewhere"),
         ("trusted.mark", b"\0\x01"),
+        // A label, as SELinux keeps it; without SELinux the kernel takes any.
+        ("security.selinux", b"system_u:object_r:bin_t:s0\0"),
     ];
     fs::set_permissions(&target, fs::Permissions::from_mode(0o6750))?;
     for (name, value) in attributes {
@@ -741,6 +743,92 @@ fn bracketed() -> Result<()> {
         let said = row["causes"][0]["method"].as_str().unwrap_or_default();
         ensure!(row["verdict"] == expected && is(said, method), "{}", place());
     }
+    Ok(())
+}
+
+#[test]
+fn pip_exchanges_a_folder_and_that_is_told() -> Result<()> {
+    alone!("pip_exchanges_a_folder_and_that_is_told", pip())
+}
+
+/// A wheel with a library in it, in two versions.
+const WHEELS: &str = r#"
+import sys, zipfile
+for version, library in zip("12", sys.argv[1:]):
+    with zipfile.ZipFile(f"plug-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.write(library, "plug/lib.so")
+        info = f"plug-{version}.dist-info"
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: plug\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+"#;
+
+fn pip() -> Result<()> {
+    let pip = reexec_tests::bed::cache().join("tools/python/bin/pip");
+    if !pip.exists() {
+        skip!("needs pip (make deps)");
+    }
+    let scratch = Scratch::below(Path::new("/var/tmp"), "pip")?;
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-c", WHEELS]).args([library(1)?, library(2)?]).current_dir(scratch.path());
+    run(&mut python, b"", SOON)?.success()?;
+    let venv = "/usr/bin/python3 -m venv --without-pip site";
+    run(Command::new("sh").args(["-euc", venv]).current_dir(scratch.path()), b"", SOON)?.success()?;
+    let install = |version: u32| {
+        format!(
+            "{} -q --disable-pip-version-check --python site/bin/python install --no-index plug-{version}-py3-none-any.whl",
+            pip.display()
+        )
+    };
+    exchanged(&scratch, [&install(1), &install(2)], "site/lib/python3*/site-packages/plug/lib.so")
+}
+
+#[test]
+fn npm_exchanges_a_folder_and_that_is_told() -> Result<()> {
+    alone!("npm_exchanges_a_folder_and_that_is_told", npm())
+}
+
+fn npm() -> Result<()> {
+    if !Path::new("/usr/bin/npm").exists() {
+        skip!("needs npm, which Debian brings with some hundred packages: `make deps` does not install it");
+    }
+    let scratch = Scratch::below(Path::new("/var/tmp"), "npm")?;
+    let mut made = String::from("mkdir app\n");
+    for version in 1..=2 {
+        made += &format!(
+            "mkdir package; cp {} package/lib.so; echo '{{\"name\":\"plug\",\"version\":\"{version}.0.0\"}}' >package/package.json
+             tar -czf {version}.tgz package; rm -r package\n",
+            library(version)?.display()
+        );
+    }
+    run(Command::new("sh").args(["-euc", &made]).current_dir(scratch.path()), b"", SOON)?.success()?;
+    let install = |version: u32| {
+        format!(
+            "cd app; HOME=$PWD npm_config_cache=$PWD/cache npm install --offline --no-audit --no-fund ../{version}.tgz"
+        )
+    };
+    exchanged(&scratch, [&install(1), &install(2)], "app/node_modules/plug/lib.so")
+}
+
+/// Has the first installed, and the second by `run` while a process maps the first one's library.
+fn exchanged(scratch: &Scratch, install: [&str; 2], library: &str) -> Result<()> {
+    let shell = |script: &str| run(Command::new("sh").args(["-euc", script]).current_dir(scratch.path()), b"", SOON);
+    shell(install[0])?.success()?;
+    let target = shell(&format!("realpath {library}"))?.success()?.text();
+    let victim = Victim::hold(&reexec_tests::victim::program()?, &["map-code", &target])?;
+    std::thread::sleep(Duration::from_millis(50));
+    let mut command = Command::new(tool()?);
+    command.args(["run", "--format", "json", "--output", "said", "--", "sh", "-euc", install[1]]);
+    let said = run(command.current_dir(scratch.path()), b"", SOON)?;
+    let report: Value = serde_json::from_slice(&fs::read(scratch.join("said"))?)?;
+    let place = || format!("{said:?}\n{report:#}");
+    ensure!(said.code() == Some(0), "{}", place());
+    let changes = report["command"]["changes"].as_array().with_context(place)?;
+    let change = changes.iter().find(|row| row["path"] == target.as_str()).with_context(place)?;
+    assert_eq!(change["how"], "folder-swapped", "{}", place());
+    let mut rows = report["processes"].as_array().into_iter().flatten();
+    let row = rows.find(|row| row["pid"] == victim.pid()).with_context(place)?;
+    assert_eq!((&row["verdict"], &row["causes"][0]["path"]), (&"stale".into(), &target.into()), "{}", place());
     Ok(())
 }
 

@@ -4,6 +4,10 @@
 use super::verdict::words;
 use std::time::Duration;
 
+/// The command by which the update service takes note of the files in use: in a process of its own, so that what
+/// a look takes is given back.
+pub const NOTE: &str = "__note";
+
 /// How often it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {

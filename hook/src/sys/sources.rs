@@ -4,7 +4,7 @@
 use super::pinned::Pinned;
 use super::{procs, program};
 use crate::model::process::ProcessKey;
-use crate::model::watch::is_source_name;
+use crate::model::watch::{is_source_name, NOTE};
 use anyhow::{bail, ensure, Context, Result};
 use rustix::process::{getpgid, kill_process_group, wait, Pid, Signal, WaitOptions};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -18,8 +18,6 @@ use std::time::{Duration, Instant};
 
 /// Where sources are, below the root.
 const FOLDER: &str = "etc/reexec/update.d";
-/// The command that takes note of the files in use: in a process of its own, what it takes is given back.
-pub const NOTE: &str = "__note";
 /// More than this is no message for anybody: whoever prints it is ended.
 const MOST_PRINTED: u64 = 16 << 20;
 /// What is kept of it: the end.
