@@ -453,6 +453,48 @@ fn killed() -> Result<()> {
 }
 
 #[test]
+fn the_window_of_a_set_is_measured_beside_that_of_rsync() -> Result<()> {
+    alone!("the_window_of_a_set_is_measured_beside_that_of_rsync", windows())
+}
+
+/// Both under one instrument, which costs both the same for each change of a name.
+fn windows() -> Result<()> {
+    if !Path::new("/usr/bin/strace").exists() || !Path::new("/usr/bin/rsync").exists() {
+        skip!("needs strace and rsync (make deps)");
+    }
+    let scratch = Scratch::below(Path::new("/run"), "window")?;
+    let (set, root) = make_set(&scratch)?;
+    let (trace, tool) = (scratch.join("trace"), text(tool()?));
+    let from = format!("{}/", set.display());
+    let ours = [tool, "replace", "--later", "--set", text(&set), text(&root)];
+    let rsync = ["/usr/bin/rsync", "--recursive", "--checksum", "--delay-updates", &from, text(&root)];
+    let mut spans = Vec::new();
+    // What takes a name that counts: rsync writes each file under a name with a dot before it, and keeps what is
+    // ready in a folder of such a name.
+    for words in [ours.as_slice(), rsync.as_slice()] {
+        reset(&root)?;
+        let mut command = Command::new("/usr/bin/strace");
+        command.args(["-f", "-ttt", "-e", "trace=rename,renameat,renameat2", "-o", text(&trace)]).args(words);
+        run(&mut command, b"", SOON)?.success()?;
+        let traced = fs::read_to_string(&trace)?;
+        let done = traced.lines().filter(|line| {
+            let from = line.split('"').nth(1).unwrap_or_default();
+            let is_new = from.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+            line.ends_with("= 0") && if words[0] == tool { line.contains("renameat2(") } else { !is_new }
+        });
+        let times: Vec<f64> =
+            done.filter_map(|line| line.split_whitespace().find(|word| word.contains('.'))?.parse().ok()).collect();
+        ensure!(times.len() >= 18, "{words:?}: {} names changed in\n{traced}", times.len());
+        spans.push((times[times.len() - 1] - times[0]) * 1000.0);
+    }
+    figure(&format!(
+        "from the first name of a set to the last, traced: {:.1} ms, with rsync --delay-updates {:.1} ms",
+        spans[0], spans[1]
+    ));
+    Ok(())
+}
+
+#[test]
 fn a_full_disk_or_an_immutable_file_leaves_all_as_it_was() -> Result<()> {
     alone!("a_full_disk_or_an_immutable_file_leaves_all_as_it_was", full())
 }

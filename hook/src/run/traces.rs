@@ -8,7 +8,7 @@ use crate::model::judge::aside::{Aside, Clue};
 use crate::model::judge::{method_of, FileView, Standing};
 use crate::model::old::is_untouched;
 use crate::model::pending::{Lineage, Snapshot};
-use crate::model::verdict::Method;
+use crate::model::verdict::{Content, Method};
 use crate::run::marks;
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
@@ -37,6 +37,18 @@ pub fn trace(seen: &mut Seen, known: &Known) {
                 let before = stood.get(&(facts.id, facts.born)).copied();
                 if let Some(aside) = before.and_then(|before| moved_from(file, before)) {
                     take_aside(file, aside);
+                }
+            }
+            // Its folder was moved, and then emptied: the kernel knows it by its last name.
+            (Standing::Gone, Some(old)) if file.sighting.on_host => {
+                let before = stood.get(&(old.id, old.born)).copied();
+                if let Some((aside, before)) = before.and_then(|before| Some((moved_from(file, before)?, before))) {
+                    file.content = match marks::differs(before) {
+                        Some(true) => Content::Differs,
+                        Some(false) => Content::Same,
+                        None => Content::Unknown,
+                    };
+                    file.aside = Some(aside);
                 }
             }
             _ => {}

@@ -182,7 +182,7 @@ fn effect(usage: &Use, file: &FileView, candidate: &Candidate) -> Effect {
         Standing::Hidden(_) if usage.kind() == CauseKind::Data => Effect::None,
         Standing::Hidden(why) => Effect::Doubt(format!("{}: {why}", text::escape_path(file.sighting.path()))),
         Standing::Live(facts) => live(usage, file, facts, candidate),
-        Standing::Gone => gone(usage, file, started),
+        Standing::Gone => moved_aside(usage, file, started).unwrap_or_else(|| gone(usage, file, started)),
         Standing::Replaced { current, judged } => {
             let method = file.recorded.unwrap_or(judged.method);
             let cause = || cause(usage, file, file.sighting.path(), method, Some(current), judged.evidence.clone());
@@ -304,7 +304,8 @@ fn elsewhere(usage: &Use, file: &FileView, started: Option<Stamp>) -> Option<Eff
 const UNDATED: &str =
     "keeps whole seconds only: whether it was replaced before or after the process started cannot be told";
 
-/// Another file took its place, though it still has a name.
+/// Another file took its place, though it was not deleted there: it has another name, or had one until that was
+/// taken away too.
 fn moved_aside(usage: &Use, file: &FileView, started: Option<Stamp>) -> Option<Effect> {
     let (aside, started) = (file.aside.as_ref()?, started?);
     let since = aside.since + aside.current.slack();
