@@ -105,6 +105,9 @@ fn grouped<'a>(processes: impl Iterator<Item = &'a VerdictOf>) -> Vec<Group<'a>>
     groups
 }
 
+/// What systemd names the process that it forks beside each user's manager (`src/core/exec-invoke.c`).
+const KEPT: &str = "(sd-pam)";
+
 impl Group<'_> {
     /// The worst verdict in it.
     pub fn verdict(&self) -> Verdict {
@@ -202,8 +205,17 @@ impl Group<'_> {
                 return Some(format!("user {uid} has no desktop to be told on"));
             }
         }
+        if self.is_what_a_manager_keeps() && decision.ladder.contains(&Action::ReexecManager) {
+            return Some(format!("the manager itself is fresh; its {KEPT} ends when the user logs out"));
+        }
         forbids(self.owner, &decision.steps, evidence)
             .or_else(|| self.takes_protected_along(policy, decision, evidence))
+    }
+
+    /// Whether of a user's manager only the process is left that ends its PAM session: it executes nothing anew.
+    fn is_what_a_manager_keeps(&self) -> bool {
+        let is_kept = |row: &&VerdictOf| row.process.comm == KEPT.as_bytes();
+        self.owner.kind == OwnerKind::UserManager && self.processes.iter().all(is_kept)
     }
 
     /// A restart takes along what hangs on the unit, also what a rule protects.

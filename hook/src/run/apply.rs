@@ -17,7 +17,7 @@ use crate::model::verdict::Verdict;
 use crate::render::json;
 use crate::sys::files::Root;
 use crate::sys::{clock, host, progress, systemd};
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -110,13 +110,15 @@ pub fn look_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
 }
 
 /// Acts on what was just replaced; while packages are being changed our own unit does, when that is done, and
-/// a note says so.
+/// a note says so. Where the machine goes down there is nobody left to act on, or a soft reboot has it done.
 pub fn apply_own_when_idle(desk: &Desk<'_>, own: &Own, notes: &mut Vec<String>) -> Result<Option<Run>> {
-    if !wait::is_busy(desk) {
-        return apply_own(desk, own).map(Some);
-    }
+    let why = match (wait::is_busy(desk), goes_down(desk)) {
+        (false, false) => return apply_own(desk, own).map(Some),
+        (_, true) => "the machine is going down: who runs the old is looked at when it is up again",
+        (true, false) => "packages are being changed: who still runs the old is looked at when that is done",
+    };
     desk.store.wake(&own.paths)?;
-    notes.push("packages are being changed: who still runs the old is looked at when that is done".to_owned());
+    notes.push(why.to_owned());
     Ok(None)
 }
 
@@ -126,6 +128,7 @@ pub fn apply_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
     let line = progress::show("waiting for another run to end");
     let _lock = desk.store.lock(LOCK_DEADLINE)?;
     drop(line);
+    ensure!(!goes_down(desk), "the machine is going down: nothing can be proven");
     let known = gather::known(desk, &own.pending)?;
     let order = Order { moment: Moment::Now, mode: Mode::Act, at_once: false, interactive: false };
     let files = own.files();
@@ -179,7 +182,7 @@ pub fn apply(desk: &Desk<'_>, order: Order) -> Result<Run> {
     };
     // Half of it is gone: what it would see is no proof, and what it would start is in the way.
     if mode == Mode::Act && goes_down(desk) {
-        anyhow::ensure!(moment != Moment::Now, "the machine is going down; what is pending waits for the next run");
+        ensure!(moment != Moment::Now, "the machine is going down; what is pending waits for the next run");
         return Ok(Run::idle(None, None));
     }
     let Some(gather::Gathered { paths, pending, known }) = gather::gather(desk, moment, policy.defaults.quiet)? else {
