@@ -50,12 +50,16 @@ pub fn ask(seen: &mut Seen, desk: &Desk<'_>, claims: &ClaimIndex) -> Vec<String>
     let (answers, gaps) = owners(desk, &paths);
     for (&file, owner) in wanted.iter().zip(answers) {
         let view = &mut seen.files[file as usize];
-        let by_claim = claims.file(view.sighting.path()).and_then(|claim| claim.package.clone());
+        let claim = claims.file(view.sighting.path());
+        let by_claim = claim.and_then(|claim| claim.package.clone());
         if let (Some(Ownership { digest: Some((algorithm, packaged)), .. }), Standing::Live(_)) =
             (&owner, &view.standing)
         {
             let now = Root::Own.open(view.sighting.path()).and_then(|file| content::digest(&file, algorithm));
-            view.as_packaged = now.map(|now| now == *packaged);
+            if let Some(now) = now {
+                let same_version = claim.is_some_and(|claim| claims.is_same_version(claim));
+                view.compare_with_package(now == *packaged, same_version);
+            }
         }
         view.package = owner.map(|owner| owner.package).or(by_claim);
     }

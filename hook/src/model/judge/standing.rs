@@ -208,6 +208,14 @@ impl FileView {
         }
     }
 
+    /// Takes note whether its bytes are those of the package. Where a transaction brought another version, the
+    /// database has the digest of that one: equal bytes tell what the file is now, and not what it was when it
+    /// was mapped.
+    pub fn compare_with_package(&mut self, equal: bool, same_version: bool) {
+        let was_claimed = matches!(self.claimed, Claimed::File | Claimed::Earlier);
+        self.as_packaged = Some(equal).filter(|equal| !equal || same_version || !was_claimed);
+    }
+
     /// When a live file, or what its path leads through, last changed.
     pub fn last_change(&self, facts: &FileFacts) -> Stamp {
         self.folder_moved.map_or(facts.last_change(), |moved| moved.max(facts.last_change()))
@@ -290,6 +298,24 @@ mod tests {
         assert_eq!(seen.standing(), Standing::NoFile);
         let of_files = Sighting { unmounted: true, ..seen };
         assert_eq!(of_files.standing(), Standing::Covered, "it was mounted once");
+    }
+
+    #[test]
+    fn equal_bytes_clear_a_file_only_where_no_other_version_was_brought() {
+        let view = || FileView::of(sighting("/x", &[("/x", Look::Found(facts(7)))]));
+        for (claimed, same_version, equal, expected) in [
+            (Claimed::No, false, true, Some(true)),
+            (Claimed::Tree, false, true, Some(true)),
+            (Claimed::File, true, true, Some(true)),
+            (Claimed::File, false, true, None),
+            (Claimed::Earlier, false, true, None),
+            (Claimed::No, false, false, Some(false)),
+            (Claimed::File, false, false, Some(false)),
+        ] {
+            let mut view = FileView { claimed: claimed.clone(), ..view() };
+            view.compare_with_package(equal, same_version);
+            assert_eq!(view.as_packaged, expected, "{claimed:?} {same_version} {equal}");
+        }
     }
 
     #[test]
