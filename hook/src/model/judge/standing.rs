@@ -208,12 +208,12 @@ impl FileView {
         }
     }
 
-    /// Takes note whether its bytes are those of the package. Where a transaction brought another version, the
-    /// database has the digest of that one: equal bytes tell what the file is now, and not what it was when it
-    /// was mapped.
+    /// Takes note whether its bytes are those of the package. Where the transaction that is being looked at brought
+    /// another version, the database has the digest of that one: equal bytes tell what the file is now, and not
+    /// what it was when it was mapped.
     pub fn compare_with_package(&mut self, equal: bool, same_version: bool) {
-        let was_claimed = matches!(self.claimed, Claimed::File | Claimed::Earlier);
-        self.as_packaged = Some(equal).filter(|equal| !equal || same_version || !was_claimed);
+        let is_other = self.claimed == Claimed::File && !same_version;
+        self.as_packaged = Some(equal).filter(|equal| !equal || !is_other);
     }
 
     /// When a live file, or what its path leads through, last changed.
@@ -308,7 +308,7 @@ mod tests {
             (Claimed::Tree, false, true, Some(true)),
             (Claimed::File, true, true, Some(true)),
             (Claimed::File, false, true, None),
-            (Claimed::Earlier, false, true, None),
+            (Claimed::Earlier, false, true, Some(true)),
             (Claimed::No, false, false, Some(false)),
             (Claimed::File, false, false, Some(false)),
         ] {
