@@ -3,12 +3,10 @@
 use crate::database::{full_name, is_name, Database};
 use crate::status::{Package, Status};
 use reexec_plugin_abi::rust::Sink;
-use reexec_plugin_paths::Folders;
-use std::collections::{HashMap, HashSet};
+use reexec_plugin_paths::{reached, Folders};
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::Path;
-
-/// More than any package of Debian has.
-const MOST: usize = 5000;
 
 /// Says on which packages each of the packages depends.
 pub fn dependencies(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
@@ -24,42 +22,43 @@ pub fn dependencies(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Res
     Ok(())
 }
 
-/// Installed packages by what they stand for.
-struct Providers<'a>(HashMap<&'a [u8], Vec<&'a Package<'a>>>);
+/// Installed packages, and by what they stand for.
+struct Providers<'a> {
+    packages: Vec<&'a Package<'a>>,
+    by_name: HashMap<&'a [u8], Vec<usize>>,
+}
 
 impl<'a> Providers<'a> {
     fn of(status: &'a Status<'a>) -> Providers<'a> {
-        let mut all: HashMap<&[u8], Vec<&Package<'_>>> = HashMap::new();
-        for package in status.packages().filter(|package| package.has_files()) {
+        let packages: Vec<&Package<'_>> = status.packages().filter(|package| package.has_files()).collect();
+        let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for (index, package) in packages.iter().enumerate() {
             for name in std::iter::once(package.name).chain(package.provides()) {
-                all.entry(name).or_default().push(package);
+                by_name.entry(name).or_default().push(index);
             }
         }
-        Providers(all)
+        Providers { packages, by_name }
     }
 
-    /// The packages that one depends on, without itself, as people write them.
+    /// The packages that one depends on, without itself, as people write them. Another architecture serves
+    /// only for what is not of one.
     fn closure(&self, package: &[u8], status: &Status<'_>) -> Vec<Vec<u8>> {
         let (name, architecture) = match package.iter().position(|byte| *byte == b':') {
             Some(at) => (&package[..at], Some(&package[at + 1..])),
             None => (package, None),
         };
-        let shown = |one: &Package<'_>| full_name(one.name, Some(one.architecture), status.native());
-        let Some(first) = status.find(name, architecture).filter(|_| is_name(name)) else { return Vec::new() };
-        let mut met: HashSet<Vec<u8>> = HashSet::from([shown(first)]);
-        let (mut queue, mut found) = (vec![first], Vec::new());
-        while let Some(next) = queue.pop() {
-            let wanted = next.depends().filter_map(|name| self.0.get(name)).flatten();
-            for package in wanted {
-                // Another architecture serves only for what is not of one.
-                let name = shown(package);
-                if found.len() < MOST && met.insert(name.clone()) {
-                    found.push(name);
-                    queue.push(package);
-                }
-            }
-        }
-        found
+        let Some(asked) = status.find(name, architecture).filter(|_| is_name(name)) else { return Vec::new() };
+        let first = self.packages.iter().position(|one| std::ptr::eq(*one, asked));
+        let next = |one: &usize| {
+            let providers = self.packages[*one].depends().filter_map(|name| self.by_name.get(name));
+            Ok::<_, Infallible>(providers.flatten().copied().collect())
+        };
+        let Ok(found) = reached(first.into_iter().collect(), next);
+        let shown = |index: usize| {
+            let one = self.packages[index];
+            full_name(one.name, Some(one.architecture), status.native())
+        };
+        found.into_iter().map(shown).collect()
     }
 }
 

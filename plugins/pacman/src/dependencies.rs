@@ -2,12 +2,10 @@
 
 use crate::database::{section, unread, Database};
 use reexec_plugin_abi::rust::Sink;
-use reexec_plugin_paths::Folders;
-use std::collections::{HashMap, HashSet};
+use reexec_plugin_paths::{reached, Folders};
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::Path;
-
-/// More than any package of Arch has.
-const MOST: usize = 5000;
 
 /// Says on which packages each of the packages depends.
 pub fn dependencies(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
@@ -59,17 +57,13 @@ impl Installed {
     }
 
     fn closure(&self, package: &[u8]) -> Vec<&[u8]> {
-        let Some(first) = self.names.iter().position(|name| name == package) else { return Vec::new() };
-        let (mut met, mut queue, mut found) = (HashSet::from([first]), vec![first], Vec::new());
-        while let Some(next) = queue.pop() {
-            for &index in self.depends[next].iter().filter_map(|name| self.providers.get(name)).flatten() {
-                if found.len() < MOST && met.insert(index) {
-                    found.push(self.names[index].as_slice());
-                    queue.push(index);
-                }
-            }
-        }
-        found
+        let first = self.names.iter().position(|name| name == package);
+        let next = |one: &usize| {
+            let providers = self.depends[*one].iter().filter_map(|name| self.providers.get(name));
+            Ok::<_, Infallible>(providers.flatten().copied().collect())
+        };
+        let Ok(found) = reached(first.into_iter().collect(), next);
+        found.into_iter().map(|index| self.names[index].as_slice()).collect()
     }
 }
 

@@ -6,10 +6,12 @@
 pub mod folders;
 pub mod lines;
 pub mod names;
+pub mod reach;
 pub mod trial;
 pub mod troubles;
 
 pub use folders::Folders;
 pub use lines::{lines, shown, split_path, Lines};
 pub use names::Names;
+pub use reach::reached;
 pub use troubles::Troubles;

@@ -3,12 +3,9 @@
 use crate::database::{self, Database, Number};
 use crate::owners;
 use reexec_plugin_abi::rust::Sink;
-use reexec_plugin_paths::Folders;
-use std::collections::{HashMap, HashSet};
+use reexec_plugin_paths::{reached, Folders};
+use std::collections::HashMap;
 use std::path::Path;
-
-/// More than any package of Fedora has.
-const MOST: usize = 5000;
 
 /// Says on which packages each of the packages depends.
 pub fn dependencies(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
@@ -43,24 +40,22 @@ impl Search<'_> {
             }
             Ok(found)
         };
-        let mut queue = named(package)?;
-        let mut met: HashSet<Number> = queue.iter().copied().collect();
         let mut found = Vec::new();
-        while let Some(next) = queue.pop() {
-            let wanted: Option<Vec<Vec<u8>>> =
-                self.database.header(next, |header| header.requires().map(<[u8]>::to_vec).collect())?;
-            for capability in wanted.unwrap_or_default() {
-                for number in self.provide(&capability)? {
-                    if found.len() == MOST || !met.insert(number) {
-                        continue;
-                    }
-                    let name = self.database.header(number, |header| header.shown().into_owned())?;
-                    found.extend(name);
-                    queue.push(number);
-                }
-            }
+        for number in reached(named(package)?, |one| self.needed_by(*one))? {
+            found.extend(self.database.header(number, |header| header.shown().into_owned())?);
         }
         Ok(found)
+    }
+
+    /// Who provides what one package requires.
+    fn needed_by(&mut self, package: Number) -> Result<Vec<Number>, String> {
+        let wanted: Option<Vec<Vec<u8>>> =
+            self.database.header(package, |header| header.requires().map(<[u8]>::to_vec).collect())?;
+        let mut all = Vec::new();
+        for capability in wanted.unwrap_or_default() {
+            all.extend(self.provide(&capability)?);
+        }
+        Ok(all)
     }
 
     /// A path is provided by whoever owns it. What rpm itself provides (`rpmlib(…)`), and conditions, which
