@@ -40,7 +40,7 @@ pub fn proof_of(states: &UnitStates<'_>, members: &Members<'_>) -> (Proof, Strin
     if stale.is_empty() {
         let unknown = members.left.iter().find(|row| row.verdict == Verdict::Unknown);
         return match unknown {
-            Some(row) => (Proof::Unknown, row.gap.clone().unwrap_or_default()),
+            Some(row) => (Proof::Unknown, row.doubt().to_owned()),
             None => (Proof::Fresh, format!("nothing of it runs an old file{}", crashed(states))),
         };
     }

@@ -180,12 +180,8 @@ impl Report {
         let before = self.processes.iter().filter(|row| row.verdict >= Verdict::Stale).count();
         self.processes.retain_mut(|row| {
             let concerned = row.causes.iter().any(|cause| cause.root == PathRoot::Host && is_meant(&cause.path));
-            // A doubt about a file begins with its path; one about a process does not.
-            let doubted = |why: &String| match why.split_once(' ') {
-                Some((path, _)) if path.starts_with('/') => is_meant(Path::new(path)),
-                _ => true,
-            };
-            concerned || (row.verdict == Verdict::Unknown && row.gap.as_ref().is_none_or(doubted))
+            let doubted = row.gap.as_ref().and_then(|gap| gap.file.as_deref());
+            concerned || (row.verdict == Verdict::Unknown && doubted.is_none_or(&is_meant))
         });
         self.replacements.retain(|row| is_meant(&row.path));
         let count = |verdict| self.processes.iter().filter(|row| row.verdict == verdict).count();

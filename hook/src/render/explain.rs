@@ -3,7 +3,7 @@
 use super::text::{name_of, package_words, root_words, Style};
 use crate::model::claim::Package;
 use crate::model::file::FileId;
-use crate::model::judge::{Judged, VerdictOf};
+use crate::model::judge::{Doubt, Judged, VerdictOf};
 use crate::model::plan::Decision;
 use crate::model::text::{escape, escape_path};
 use crate::model::verdict::{Cause, CauseKind, Verdict};
@@ -59,8 +59,8 @@ fn process(group: &[&VerdictOf], packages: &[Package], style: &Style) -> String 
     for one in &first.causes {
         cause(&mut out, one, packages, style);
     }
-    if let Some(gap) = &first.gap {
-        line(&mut out, "unknown", gap, style);
+    if let Some(Doubt { why, .. }) = &first.gap {
+        line(&mut out, "unknown", why, style);
     }
     if first.identical > 0 {
         let words = format!("{} of its files were replaced by the same content", first.identical);

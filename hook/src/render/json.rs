@@ -130,7 +130,7 @@ fn process(row: &VerdictOf) -> Value {
         "owner": owner(&process.owner),
         "verdict": row.verdict.word(),
         "causes": row.causes.iter().map(cause).collect::<Vec<_>>(),
-        "gap": row.gap,
+        "gap": row.gap.as_ref().map(|gap| &gap.why),
     })
 }
 

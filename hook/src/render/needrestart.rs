@@ -308,7 +308,7 @@ fn microcode_part(report: &Report) -> Option<Part> {
 fn unlooked_rows(report: &Report) -> Vec<String> {
     let gaps = report.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why));
     let processes = report.processes.iter().filter(|row| row.verdict == Verdict::Unknown).map(|row| {
-        let why = row.gap.as_deref().unwrap_or("unknown");
+        let why = row.doubt();
         format!("{}[{}]: {why}", printable(&row.process.comm), row.process.key.pid)
     });
     gaps.chain(processes).map(|row| escape(row.as_bytes())).collect()

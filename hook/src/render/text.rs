@@ -87,7 +87,7 @@ pub fn unlooked(report: &Report) -> String {
     let gaps = report.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why));
     let unknown = report.processes.iter().filter(|row| row.verdict == Verdict::Unknown);
     let processes = unknown.map(|row| {
-        let why = row.gap.as_deref().unwrap_or("unknown");
+        let why = row.doubt();
         format!("pid {} {}: {why}", row.process.key.pid, escape(&row.process.comm))
     });
     let all: Vec<String> = gaps.chain(processes).map(|what| escape(what.as_bytes())).collect();
@@ -346,7 +346,7 @@ fn unknown(out: &mut String, report: &Report, style: &Style) {
     for row in report.processes.iter().filter(|row| row.verdict == Verdict::Unknown) {
         let process = &row.process;
         let who = format!("pid {} {} ({})", process.key.pid, escape(&process.comm), name_of(&process.owner));
-        let why = format!("could not be told: {}", row.gap.as_deref().unwrap_or("unknown"));
+        let why = format!("could not be told: {}", row.doubt());
         out.push('\n');
         style.paragraph(out, &format!("{who}  "), &why);
     }

@@ -3,7 +3,7 @@
 use super::desk::{Desk, Known};
 use crate::cli::Common;
 use crate::model::data;
-use crate::model::judge::{judge_process, mixed, Standing, VerdictOf};
+use crate::model::judge::{judge_process, mixed, Doubt, Standing, VerdictOf};
 use crate::model::old::Way;
 use crate::model::owner::OwnerKind;
 use crate::model::policy::Policy;
@@ -98,7 +98,8 @@ fn processes(
         seen.candidates.iter().map(|candidate| judge_process(candidate, &seen.files)).collect();
     for (candidate, row) in seen.candidates.iter().zip(&mut verdicts) {
         if row.verdict == Verdict::Fresh {
-            row.gap = mixed(candidate, &seen.files, &known.windows, &index);
+            let why = mixed(candidate, &seen.files, &known.windows, &index);
+            row.gap = why.map(|why| Doubt { file: None, why });
             row.verdict = if row.gap.is_some() { Verdict::Unknown } else { Verdict::Fresh };
         }
     }

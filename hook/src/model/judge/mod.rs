@@ -9,6 +9,6 @@ pub mod window;
 
 pub use claims::{ClaimIndex, ClaimedFile};
 pub use method::{method_of, method_since, Judged};
-pub use process::{end_of_pages, in_question, judge_process, Candidate, Named, Use, VerdictOf};
+pub use process::{end_of_pages, in_question, judge_process, Candidate, Doubt, Named, Use, VerdictOf};
 pub use standing::{Claimed, FileView, Sighting, Space, Standing};
 pub use window::{mixed, Numbering, Window};

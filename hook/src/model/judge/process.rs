@@ -86,9 +86,25 @@ pub struct VerdictOf {
     /// Why, the worst first.
     pub causes: Vec<Cause>,
     /// For `unknown`: what could not be told.
-    pub gap: Option<String>,
+    pub gap: Option<Doubt>,
     /// Files that were replaced by their own content.
     pub identical: usize,
+}
+
+/// Something that could not be told of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The file that it is about; `None`: the process.
+    pub file: Option<PathBuf>,
+    /// What, and why, in words.
+    pub why: String,
+}
+
+impl VerdictOf {
+    /// What could not be told, in words; empty where nothing was in doubt.
+    pub fn doubt(&self) -> &str {
+        self.gap.as_ref().map_or("", |gap| &gap.why)
+    }
 }
 
 /// The clock tick of process start times: they are cut down to it (`USER_HZ`, always 100).
@@ -108,7 +124,7 @@ enum Effect {
     None,
     Identical,
     Cause(Cause),
-    Doubt(String),
+    Doubt(Doubt),
 }
 
 /// Judges one process.
@@ -125,7 +141,8 @@ pub fn judge_process(candidate: &Candidate, files: &[FileView]) -> VerdictOf {
     causes.sort_by(|a, b| (rank(b), &a.path).cmp(&(rank(a), &b.path)));
     causes.dedup_by(|a, b| a.path == b.path && a.kind == b.kind);
     let verdict = causes.iter().map(verdict_of).max().unwrap_or(Verdict::Fresh);
-    let gap = candidate.gap.as_ref().map(Gap::to_string).or_else(|| doubts.into_iter().next());
+    let gap = candidate.gap.as_ref().map(|gap| Doubt { file: None, why: gap.to_string() });
+    let gap = gap.or_else(|| doubts.into_iter().next());
     let verdict = match (&gap, verdict) {
         (Some(_), Verdict::Fresh) => Verdict::Unknown,
         (_, verdict) => verdict,
@@ -180,7 +197,7 @@ fn effect(usage: &Use, file: &FileView, candidate: &Candidate) -> Effect {
     match &file.standing {
         Standing::NoFile => Effect::None,
         Standing::Hidden(_) if usage.kind() == CauseKind::Data => Effect::None,
-        Standing::Hidden(why) => Effect::Doubt(format!("{}: {why}", text::escape_path(file.sighting.path()))),
+        Standing::Hidden(why) => doubtful(file, ": ", why),
         Standing::Live(facts) => live(usage, file, facts, candidate),
         Standing::Gone => moved_aside(usage, file, started).unwrap_or_else(|| gone(usage, file, started)),
         Standing::Replaced { current, judged } => {
@@ -207,7 +224,12 @@ fn effect(usage: &Use, file: &FileView, candidate: &Candidate) -> Effect {
 }
 
 fn doubt(file: &FileView, why: &str) -> Effect {
-    Effect::Doubt(format!("{} {why}", text::escape_path(file.sighting.path())))
+    doubtful(file, " ", why)
+}
+
+fn doubtful(file: &FileView, between: &str, why: &str) -> Effect {
+    let path = file.sighting.path();
+    Effect::Doubt(Doubt { file: Some(path.clone()), why: format!("{}{between}{why}", text::escape_path(path)) })
 }
 
 fn cause(
