@@ -67,8 +67,9 @@ impl Comparisons {
         if let Some(&content) = known().get(&pair) {
             return Some(content);
         }
-        let before = self.compared.fetch_add(a.size, Ordering::Relaxed);
-        if a.size > MOST_COMPARED || before.saturating_add(a.size) > MOST_COMPARED_IN_ALL {
+        // What is not read does not count against those that are.
+        let room = |read: u64| read.checked_add(a.size).filter(|&all| all <= MOST_COMPARED_IN_ALL);
+        if a.size > MOST_COMPARED || self.compared.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             return None;
         }
         let content = same_bytes(old, new, a.size)?;
@@ -333,6 +334,30 @@ mod tests {
         all.compared.store(MOST_COMPARED_IN_ALL, Ordering::Relaxed);
         write("b", 1);
         assert_eq!(all.compare(Some(&open("a")), None, &open("b")), Content::Unknown, "enough was read");
+        std::fs::remove_dir_all(&folder).expect("remove");
+    }
+
+    #[test]
+    fn files_too_large_to_be_read_leave_room_for_the_others() {
+        let folder = std::env::temp_dir().join(format!("reexec-content-large-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("folder");
+        let file = |name: &str, size: u64| {
+            let options = File::options().read(true).write(true).create(true).truncate(true).clone();
+            let file = options.open(folder.join(name)).expect("file");
+            file.set_len(size).expect("size");
+            file
+        };
+        let all = Comparisons::default();
+        // Holes: they take no room on the disk, and none of them is read.
+        let (old, new) = (file("a", 4 * MOST_COMPARED), file("b", 4 * MOST_COMPARED));
+        for _ in 0..3 {
+            assert_eq!(all.compare(Some(&old), None, &new), Content::Unknown);
+        }
+        all.compared.store(MOST_COMPARED_IN_ALL - 100_000, Ordering::Relaxed);
+        let (old, new) = (file("a", 100_001), file("b", 100_001));
+        assert_eq!(all.compare(Some(&old), None, &new), Content::Unknown, "more than may be read");
+        let (old, new) = (file("a", 100_000), file("b", 100_000));
+        assert_eq!(all.compare(Some(&old), None, &new), Content::Same, "just as much as may be read");
         std::fs::remove_dir_all(&folder).expect("remove");
     }
 }
