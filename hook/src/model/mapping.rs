@@ -176,6 +176,9 @@ pub fn readings(name: &[u8]) -> Vec<Vec<u8>> {
     if let Some(stripped) = name.strip_suffix(DELETED) {
         names.push(stripped.to_vec());
     }
+    if memchr::memchr(b'\\', name).is_none() {
+        return names;
+    }
     for index in 0..names.len() {
         let plain = with_newlines(&names[index]);
         if plain != names[index] {

@@ -1,6 +1,6 @@
 //! Looks for the file that took the place of one that was moved aside.
 
-use crate::model::file::{FileFacts, FileKind};
+use crate::model::file::{FileFacts, FileKind, Stamp};
 use crate::model::judge::aside::{folder_at, shorter_names, swapped_folder, Aside, Clue};
 use crate::model::judge::{ClaimIndex, FileView, Standing};
 use crate::sys::content;
@@ -9,14 +9,15 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What took the place of a live file, if anything did.
-pub fn look(view: &FileView, root: &Root, claims: &ClaimIndex) -> Option<Aside> {
+/// What took the place of a live file, if anything did. In a folder that has not changed since `boot` no name
+/// leads elsewhere than it did when the first process was started.
+pub fn look(view: &FileView, root: &Root, claims: &ClaimIndex, boot: Stamp) -> Option<Aside> {
     let Standing::Live(facts) = &view.standing else { return None };
     let path = view.sighting.path();
     // The path leads to the mapped inode, so that can be read through it without any right on the process.
-    soname_beside(path, facts, root, &|| root.open(path))
-        .or_else(|| claimed_beside(path, facts, root, claims))
-        .or_else(|| swapped(path, facts, root, claims))
+    let flipped = || soname_beside(path, facts, root, &|| root.open(path));
+    let soname = if view.folder_changed.is_none_or(|changed| changed >= boot) { flipped() } else { None };
+    soname.or_else(|| claimed_beside(path, facts, root, claims)).or_else(|| swapped(path, facts, root, claims))
 }
 
 fn other(path: &Path, facts: &FileFacts, root: &Root) -> Option<FileFacts> {

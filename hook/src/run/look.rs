@@ -127,7 +127,7 @@ fn name_services(verdicts: &mut [VerdictOf], common: &Common) {
     }
     let services = inits::Services::look(&common.proc);
     for row in verdicts.iter_mut().filter(|row| nobodys(row)) {
-        if let Some((owner, _)) = services.owner_of(row.process.key.pid) {
+        if let Some((owner, _)) = services.owner_in(row.process.key.pid, Some(&row.process.cgroup)) {
             row.process.owner = owner;
         }
     }

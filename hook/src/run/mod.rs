@@ -25,6 +25,7 @@ pub mod patience;
 pub mod policy;
 pub mod protect;
 pub mod publish;
+pub mod recent;
 pub mod relatives;
 pub mod replace;
 pub mod report;

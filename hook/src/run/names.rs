@@ -19,8 +19,8 @@ pub fn look(sights: &Sights, uses: &mut [Use], process: &ProcessHandle, started:
     let moved = |usage: &Use| {
         let view = &sights.files[usage.file as usize];
         let Standing::Live(facts) = &view.standing else { return false };
-        let changed = view.folder_moved.max(Some(facts.changed)) > Some(started);
-        (usage.execute || usage.is_program) && view.aside.is_none() && (flipped || changed)
+        let renamed = view.named_since(facts) > started;
+        (usage.execute || usage.is_program) && view.aside.is_none() && (flipped || renamed)
     };
     if !uses.iter().any(moved) {
         return;

@@ -9,6 +9,7 @@ use crate::model::mapping::Wanted;
 use crate::model::process::Gap;
 use crate::model::starts::Starts;
 use crate::sys::clock;
+use crate::sys::host;
 use crate::sys::mappings::{self, Source};
 use crate::sys::procs::Procs;
 use crate::sys::raw;
@@ -57,6 +58,11 @@ pub struct Question {
 }
 
 impl Question {
+    /// Whether a process with this pid may have been started in the middle of a transaction.
+    pub fn may_be_amid(&self, pid: i32) -> bool {
+        self.windows.iter().any(|window| window.may_have(pid))
+    }
+
     /// Whether a process was started in the middle of a transaction.
     pub fn is_amid(&self, started: Stamp) -> bool {
         self.windows.iter().any(|window| window.has(started))
@@ -103,6 +109,8 @@ pub struct Hall<'a> {
     pub question: &'a Question,
     /// All processes.
     pub procs: Procs,
+    /// Our own pid among them.
+    pub own: Option<i32>,
     /// Where mappings are read from.
     pub source: Source,
     /// Which mappings count.
@@ -171,7 +179,8 @@ pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
     let spaces = Spaces::of_host(&question.proc, &silent);
     let sights = Sights::new(spaces, clock::boot(), Arc::clone(&question.claims));
     let (sights, wanted, users) = (RwLock::new(sights), wanted(question), OnceLock::new());
-    let hall = Hall { question, procs, source, wanted, sights, users };
+    let own = host::own_pid(&question.proc);
+    let hall = Hall { question, procs, own, source, wanted, sights, users };
     let next = AtomicUsize::new(0);
     let work = |at: &AtomicI32| {
         let mut scanner = Scanner::new(&hall, progress);

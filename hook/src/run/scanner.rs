@@ -4,6 +4,7 @@
 //! the numbers of the inodes alone ([`Scanner::is_plain`]). The others are looked at closely.
 
 use super::names;
+use super::recent::Recent;
 use super::scan::{Extent, Hall, Progress, Seen};
 use super::scripts::{self, Reading, Scripts};
 use super::sights::Sights;
@@ -28,7 +29,7 @@ pub struct Scanner<'a> {
     hall: &'a Hall<'a>,
     progress: &'a Progress,
     mappings: Mappings,
-    own: i32,
+    recent: Recent,
     boot: Stamp,
     /// What it has seen, but for the files.
     pub seen: Seen,
@@ -37,15 +38,15 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// A thread that has seen nothing yet.
     pub fn new(hall: &'a Hall<'a>, progress: &'a Progress) -> Scanner<'a> {
-        let (mappings, own) = (Mappings::from(hall.source), std::process::id() as i32);
+        let (mappings, recent) = (Mappings::from(hall.source), Recent::default());
         let boot = hall.sights.read().unwrap_or_else(PoisonError::into_inner).boot;
-        Scanner { hall, progress, mappings, own, boot, seen: Seen::default() }
+        Scanner { hall, progress, mappings, recent, boot, seen: Seen::default() }
     }
 
     /// Looks at one process.
     pub fn look(&mut self, pid: i32) {
         // We run what was started a moment ago, and end by ourselves.
-        if pid == self.own {
+        if Some(pid) == self.hall.own {
             return;
         }
         let maps = match self.read(|hall| hall.procs.open_maps(pid)) {
@@ -64,10 +65,35 @@ impl<'a> Scanner<'a> {
         }
         let Ok(process) = self.hall.procs.open(pid) else { return };
         // Still the same process: its number cannot have been given to another one before its memory went.
-        if self.mappings.is_alive(&maps) {
-            self.seen.scanned += 1;
-            self.look_closely(&process, &process, &maps, namespace);
+        if !self.mappings.is_alive(&maps) {
+            return;
         }
+        self.seen.scanned += 1;
+        if self.meet(&process, &maps, namespace) && self.is_plain(pid, Some(namespace), &maps) {
+            return;
+        }
+        self.look_closely(&process, &process, &maps, namespace);
+    }
+
+    /// Looks at the files that nobody has met yet, where these may be all that is not known of a process.
+    fn meet(&mut self, process: &ProcessHandle, maps: &File, namespace: Option<u64>) -> bool {
+        if self.hall.question.extent != Extent::Noteworthy || self.mappings.fault().is_some() {
+            return false;
+        }
+        let sights = &mut *self.hall.sights.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(space) = sights.spaces.known(namespace) else { return false };
+        let Some(unmet) = sights.unmet(space, self.mappings.rows()).filter(|unmet| !unmet.is_empty()) else {
+            return false;
+        };
+        self.progress.closely.store(process.pid, Ordering::Relaxed);
+        let program = process.look_at_exe();
+        let mut subject = Subject { reader: process, maps, space, program, started: None, uses: Vec::new() };
+        for row in unmet {
+            subject.add_row(sights, &mut self.mappings, row);
+        }
+        subject.examine(sights, self.hall.question.extent);
+        self.progress.closely.store(0, Ordering::Relaxed);
+        true
     }
 
     fn read(&mut self, open: impl FnOnce(&Hall<'_>) -> Result<File, Gap>) -> Result<File, Gap> {
@@ -111,14 +137,14 @@ impl<'a> Scanner<'a> {
                 known => known,
             },
         };
-        let Some(since) = sights.plain_since(space, &mut self.mappings, maps) else { return false };
+        let Some(since) = sights.plain_since(space, &mut self.mappings, maps, &mut self.recent) else { return false };
         drop(sights);
         // Who started before a claimed link was flipped has to be asked what it loaded through it.
         let since = self.hall.question.claims.newest_link().map_or(since, |made| made.max(since));
         let question = self.hall.question;
         let started = |ticks: u64| clock::of_ticks(self.boot, ticks);
         let starts = || self.hall.procs.start_ticks(pid).map(started);
-        if !question.windows.is_empty() && starts().is_none_or(|started| question.is_amid(started)) {
+        if question.may_be_amid(pid) && starts().is_none_or(|started| question.is_amid(started)) {
             return false;
         }
         let is_later = |ticks: u64| started(ticks) >= since;
@@ -253,17 +279,20 @@ struct Subject<'a> {
 impl Subject<'_> {
     fn add_all(&mut self, sights: &mut Sights, mappings: &mut Mappings, is_meant: impl Fn(&Mapping<'_>) -> bool) {
         for row in 0..mappings.rows().len() {
-            let Row { mapping, deleted, .. } = mappings.rows()[row].clone();
-            if !is_meant(&mapping) {
-                continue;
+            if is_meant(&mappings.rows()[row].mapping) {
+                self.add_row(sights, mappings, row);
             }
-            let nameless = || sights.nameless(self.space, mapping.id, self.started);
-            let file = if deleted { None } else { nameless() }.unwrap_or_else(|| {
-                let named = mappings.named(self.maps, row);
-                sights.file_of(self.reader, self.space, &named, &self.program)
-            });
-            self.add(sights, file, &mapping);
         }
+    }
+
+    fn add_row(&mut self, sights: &mut Sights, mappings: &mut Mappings, row: usize) {
+        let Row { mapping, deleted, .. } = mappings.rows()[row].clone();
+        let nameless = || sights.nameless(self.space, mapping.id, self.started);
+        let file = if deleted { None } else { nameless() }.unwrap_or_else(|| {
+            let named = mappings.named(self.maps, row);
+            sights.file_of(self.reader, self.space, &named, &self.program)
+        });
+        self.add(sights, file, &mapping);
     }
 
     fn add(&mut self, sights: &Sights, file: u32, mapping: &Mapping<'_>) {

@@ -1,6 +1,7 @@
 //! The files that processes map, each looked at once however many map it.
 
 use super::aside;
+use super::recent::{Met, Recent};
 use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::judge::{self, ClaimIndex, Claimed, FileView, Named, Sighting, Space, Standing, Use};
 use crate::model::mapping::{self, Mapping};
@@ -10,10 +11,11 @@ use crate::model::verdict::Content;
 use crate::sys::content::{self, Comparisons};
 use crate::sys::files::{Links, Root};
 use crate::sys::loader::Memory;
-use crate::sys::mappings::Mappings;
+use crate::sys::mappings::{Mappings, Row};
 use crate::sys::procs::{build_id, ProcessHandle};
 use crate::sys::spaces::Spaces;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -34,10 +36,12 @@ pub struct Sights {
     known: HashMap<(Space, FileId), Vec<u32>, foldhash::fast::RandomState>,
     /// Files of which nothing more need be asked.
     plain: HashMap<(Space, FileId), Plain, foldhash::fast::RandomState>,
+    /// How many of them were removed again.
+    removed: usize,
     /// File systems, by namespace and device, and whether each is an overlayfs.
     overlays: HashMap<(Space, u64), bool>,
-    /// Folders, and when each or one above it was moved, at the latest.
-    moved: HashMap<(Space, PathBuf), Option<Stamp>>,
+    /// Folders that were looked at.
+    folders: HashMap<(Space, OsString), Folder, foldhash::fast::RandomState>,
     /// What was compared.
     pub contents: Comparisons,
 }
@@ -64,40 +68,83 @@ struct Plain {
 /// A namespace, and names with what they name in it.
 type Meaning = (Space, Vec<(PathBuf, Look)>);
 
+/// When something happened to a folder, at the latest.
+#[derive(Debug, Clone, Copy, Default)]
+struct Folder {
+    /// It or one above it was moved.
+    moved: Option<Stamp>,
+    /// It was changed in any way, as when a name comes into it or leaves it.
+    changed: Option<Stamp>,
+}
+
 impl Sights {
     /// Nothing seen yet.
     pub fn new(spaces: Spaces, boot: Stamp, claims: Arc<ClaimIndex>) -> Sights {
         let (files, known, plain) = (Vec::new(), HashMap::default(), HashMap::default());
-        let (overlays, moved) = (HashMap::new(), HashMap::new());
+        let (overlays, folders) = (HashMap::new(), HashMap::default());
         let contents = Comparisons::default();
-        Sights { spaces, boot, claims, files, known, plain, overlays, moved, contents }
+        Sights { spaces, boot, claims, files, known, plain, removed: 0, overlays, folders, contents }
     }
 
     /// For a process that maps just these, in this mount namespace or, where none is said, in whichever: the
     /// moment such that nothing is to be said of it if it started later. `None` where that cannot be told.
-    pub fn plain_since(&self, space: Option<Space>, mappings: &mut Mappings, maps: &File) -> Option<Stamp> {
+    pub fn plain_since(
+        &self,
+        space: Option<Space>,
+        mappings: &mut Mappings,
+        maps: &File,
+        recent: &mut Recent,
+    ) -> Option<Stamp> {
+        recent.renew(self.removed);
         let anywhere = space.is_none();
         let space = space.unwrap_or(Space::HOST);
         let (mut since, mut lowest_code) = (Stamp::MIN, true);
         for index in 0..mappings.rows().len() {
-            let row = &mappings.rows()[index];
-            let plain = self.plain.get(&(space, row.mapping.id)).filter(|plain| plain.everywhere || !anywhere)?;
-            let execute = row.mapping.execute;
+            let Row { mapping: Mapping { id, execute, .. }, deleted, .. } = mappings.rows()[index];
             // The program's own code lies lowest. Where something else does, it may have been mapped
             // away, and has to be asked for by itself.
-            let no_program = lowest_code && execute && !plain.is_program;
-            if no_program || row.deleted || row.mapping.reach() > plain.end {
+            let may_stand = |met: &Met| met.is_program || !(lowest_code && execute);
+            let (changed, end) = match recent.get(id).filter(|met| anywhere && execute && may_stand(met)) {
+                Some(&Met { since, end, .. }) => (since, end),
+                None => {
+                    let plain = self.plain.get(&(space, id)).filter(|plain| plain.everywhere || !anywhere)?;
+                    let changed = if execute { plain.executed_since? } else { plain.read_since };
+                    let met = Met { id, since: changed, end: plain.end, is_program: plain.is_program };
+                    if !may_stand(&met) {
+                        return None;
+                    }
+                    // What is said of one name of an inode need not be so of another one.
+                    if !plain.names.is_empty() {
+                        let name = mappings.named(maps, index).name;
+                        plain.names.iter().find(|&&file| self.files[file as usize].sighting.name == name)?;
+                    } else if anywhere && execute {
+                        recent.put(met);
+                    }
+                    (met.since, met.end)
+                }
+            };
+            if deleted || mappings.rows()[index].mapping.reach() > end {
                 return None;
             }
             lowest_code &= !execute;
-            since = since.max(if execute { plain.executed_since? } else { plain.read_since });
-            // What is said of one name of an inode need not be so of another one.
-            if !plain.names.is_empty() {
-                let name = mappings.named(maps, index).name;
-                plain.names.iter().find(|&&file| self.files[file as usize].sighting.name == name)?;
-            }
+            since = since.max(changed);
         }
         (!lowest_code).then_some(since)
+    }
+
+    /// Which of just these mappings are of files that nobody has met yet; `None` where one of the others is
+    /// such that a process has to be looked at closely.
+    pub fn unmet(&self, space: Space, rows: &[Row]) -> Option<Vec<usize>> {
+        let mut unmet = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            let key = (space, row.mapping.id);
+            match self.plain.contains_key(&key) {
+                true => {}
+                false if row.deleted || self.known.contains_key(&key) => return None,
+                false => unmet.push(index),
+            }
+        }
+        Some(unmet)
     }
 
     /// Remembers a file of which nothing more need be asked.
@@ -180,7 +227,8 @@ impl Sights {
         let path = if view.sighting.on_host { view.sighting.path().as_path() } else { Path::new("") };
         view.claimed = self.claims.claimed(path, now);
         if let (Some(_), Some(folder)) = (now, view.sighting.path().parent()) {
-            view.folder_moved = self.moved(space, folder);
+            let folder = self.folder(space, folder);
+            (view.folder_moved, view.folder_changed) = (folder.moved, folder.changed);
         }
         let index = self.files.len() as u32;
         self.files.push(view);
@@ -189,22 +237,25 @@ impl Sights {
         if names.len() > 1 {
             // Its number alone does not tell any more by which name it is mapped.
             self.plain.remove(&(space, mapping.id));
+            self.removed += 1;
         }
         index
     }
 
-    /// When a folder or one above it was moved, at the latest. What comes into a folder, or leaves it,
-    /// changes both of its times; a rename of itself only the second (inode(7)).
-    fn moved(&mut self, space: Space, folder: &Path) -> Option<Stamp> {
-        if let Some(&known) = self.moved.get(&(space, folder.to_owned())) {
+    /// What comes into a folder, or leaves it, changes both of its times; a rename of itself only the second
+    /// (inode(7)).
+    fn folder(&mut self, space: Space, folder: &Path) -> Folder {
+        // As text: hashing and comparing a path takes it apart.
+        let key = (space, folder.as_os_str().to_owned());
+        if let Some(&known) = self.folders.get(&key) {
             return known;
         }
-        let above = folder.parent().and_then(|above| self.moved(space, above));
-        let facts = self.spaces.root(space)?.look(folder, Links::Keep).found().copied();
+        let above = folder.parent().and_then(|above| self.folder(space, above).moved);
+        let facts = self.spaces.root(space).and_then(|root| root.look(folder, Links::Keep).found().copied());
         let own = facts.filter(|facts| facts.changed > facts.modified).map(|facts| facts.changed);
-        let moved = above.max(own);
-        self.moved.insert((space, folder.to_owned()), moved);
-        moved
+        let found = Folder { moved: above.max(own), changed: facts.map(|facts| facts.changed) };
+        self.folders.insert(key, found);
+        found
     }
 
     fn sight(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, program: &Look) -> Sighting {
@@ -354,7 +405,7 @@ impl Sights {
                 if facts.changed > self.boot && *self.overlays.entry(device).or_insert_with(on_overlay) {
                     view.upper_build_id = root.open(view.sighting.path()).and_then(|file| content::build_id(&file));
                 }
-                view.aside = aside::look(view, root, &self.claims);
+                view.aside = aside::look(view, root, &self.claims, self.boot);
                 if let Some(new) = view.aside.as_ref().and_then(|aside| root.open(&aside.path)) {
                     let mapped = root.open(view.sighting.path());
                     view.content = self.contents.compare(mapped.as_ref(), build_id(maps, start), &new);

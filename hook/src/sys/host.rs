@@ -39,6 +39,12 @@ pub fn numbering(proc: &Path) -> Option<Numbering> {
     })
 }
 
+/// Our pid as this `/proc` numbers us: another pid namespace's may be mounted there, in which our number is
+/// somebody else's. `None` where we are not in it.
+pub fn own_pid(proc: &Path) -> Option<i32> {
+    std::fs::read_link(proc.join("self")).ok()?.to_str()?.parse().ok()
+}
+
 /// Our effective user id.
 pub fn uid() -> u32 {
     rustix::process::geteuid().as_raw()

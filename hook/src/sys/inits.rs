@@ -52,20 +52,26 @@ impl Services {
 
     /// Whose a process is: a service's, or somebody's at a terminal; `None` where that cannot be told.
     pub fn owner_of(&self, pid: i32) -> Option<(Owner, Option<Service>)> {
+        self.owner_in(pid, None)
+    }
+
+    /// The same where the path of its cgroup is known.
+    pub fn owner_in(&self, pid: i32, cgroup: Option<&[u8]>) -> Option<(Owner, Option<Service>)> {
         let process = procs::open(&self.proc, pid).ok()?;
         let (stat, terminal) = process.stat_and_terminal()?;
         if let Some(number) = terminal.and_then(pseudo_terminal) {
             let name = format!("pts/{number}");
             return Some((Owner { kind: OwnerKind::Session, name, uid: process.uid(), ..Owner::loose() }, None));
         }
-        let service = self.service_of(process, stat.parent)?;
+        let service = self.service_of(process, stat.parent, cgroup)?;
         Some((Owner { kind: OwnerKind::Service, name: service.name.clone(), ..Owner::loose() }, Some(service)))
     }
 
     /// The service that a process belongs to: that of the supervisor above it, or of its eldest ancestor
     /// below PID 1.
-    fn service_of(&self, process: ProcessHandle, parent: i32) -> Option<Service> {
-        if let Some(name) = cgroup_path(&process.cgroup()).and_then(openrc_group) {
+    fn service_of(&self, process: ProcessHandle, parent: i32, cgroup: Option<&[u8]>) -> Option<Service> {
+        let group = || cgroup_path(&process.cgroup()).and_then(openrc_group);
+        if let Some(name) = cgroup.map_or_else(group, openrc_group) {
             return Some(Service { name, supervisor: Supervisor::OpenRc, folder: None });
         }
         self.inherited(process, Some(parent), MOST_ANCESTORS)
@@ -78,13 +84,19 @@ impl Services {
             return known.clone();
         }
         let above = || {
-            let parent = parent.or_else(|| Some(process.stat().ok()?.parent))?;
-            (parent > 1 && ancestors > 1).then(|| procs::open(&self.proc, parent).ok())?
+            let parent = parent.or_else(|| Some(process.stat().ok()?.parent));
+            parent.filter(|&parent| parent > 1 && ancestors > 1)
         };
         let pid = process.pid;
-        let found = supervised_by(&process).or_else(|| match above() {
-            Some(above) => self.inherited(above, None, ancestors - 1),
-            None => self.started_by_script(&process),
+        let found = supervised_by(&process).or_else(|| {
+            let above = above();
+            if let Some(known) = above.and_then(|above| self.known.borrow().get(&above).cloned()) {
+                return known;
+            }
+            match above.and_then(|above| procs::open(&self.proc, above).ok()) {
+                Some(above) => self.inherited(above, None, ancestors - 1),
+                None => self.started_by_script(&process),
+            }
         });
         self.known.borrow_mut().insert(pid, found.clone());
         found

@@ -241,7 +241,7 @@ pub fn file_mapping(maps: BorrowedFd<'_>, address: u64, wanted: Wanted) -> Resul
 /// The name of the mapping at an address, raw, into a buffer that is used again.
 pub fn mapping_name(maps: BorrowedFd<'_>, address: u64, into: &mut Vec<u8>) -> Result<(), Errno> {
     into.clear();
-    into.resize(MOST_NAME, 0);
+    into.reserve(MOST_NAME);
     let mut query = ProcmapQuery {
         size: size_of::<ProcmapQuery>() as u64,
         address,
@@ -249,10 +249,12 @@ pub fn mapping_name(maps: BorrowedFd<'_>, address: u64, into: &mut Vec<u8>) -> R
         name: into.as_mut_ptr() as u64,
         ..ProcmapQuery::default()
     };
-    let result = ask(maps, &mut query);
+    ask(maps, &mut query)?;
     // The kernel counts the NUL behind the name.
-    into.truncate((query.name_size as usize).saturating_sub(1).min(MOST_NAME));
-    result.inspect_err(|_| into.clear())
+    let length = (query.name_size as usize).saturating_sub(1).min(MOST_NAME);
+    // SAFETY: there is room for `MOST_NAME` bytes, and the kernel has written as many as it says.
+    unsafe { into.set_len(length) };
+    Ok(())
 }
 
 /// `PATH_MAX` of limits.h; the kernel takes no larger buffer, and answers `ENAMETOOLONG`.

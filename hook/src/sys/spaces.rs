@@ -1,6 +1,7 @@
 //! Mount namespaces: where a printed name means something.
 
 use super::files::Root;
+use super::host;
 use super::procs::{self, ProcessHandle};
 use crate::model::file::{FileFacts, FileId, Look};
 use crate::model::judge::Space;
@@ -33,7 +34,7 @@ impl Spaces {
             silent: silent.clone(),
             silent_mounts: Vec::new(),
         };
-        let own = procs::open(proc, std::process::id() as i32).ok();
+        let own = host::own_pid(proc).and_then(|pid| procs::open(proc, pid).ok());
         let first = procs::open(proc, 1).ok();
         let number = |process: &Option<ProcessHandle>| process.as_ref()?.namespace("mnt");
         match (number(&first), number(&own)) {

@@ -62,18 +62,15 @@ impl Clue {
 /// Names beside `path` that a file moved aside, or a library with a longer version, may be loaded
 /// by: its own name cut at each dot. They are few, and only asked for a `stat` each.
 pub fn shorter_names(path: &Path) -> Vec<PathBuf> {
-    let Some(name) = path.file_name() else { return Vec::new() };
-    let bytes = name.as_bytes();
-    let mut names: Vec<PathBuf> = (1..bytes.len())
-        .rev()
-        .filter(|&index| bytes[index] == b'.' || (bytes[index] == b'~' && index + 1 == bytes.len()))
-        .map(|index| path.with_file_name(OsStr::from_bytes(&bytes[..index])))
-        .collect();
+    let (whole, name) = (path.as_os_str().as_bytes(), path.file_name().unwrap_or_default().as_bytes());
+    let Some(folder) = whole.strip_suffix(name) else { return Vec::new() };
     // `lib` alone is no name of `lib.so.1`.
-    if let Some(so) = bytes.windows(3).position(|window| window == b".so") {
-        names.retain(|shorter| shorter.file_name().is_some_and(|name| name.len() >= so + 3));
-    }
-    names
+    let shortest = name.windows(3).position(|window| window == b".so").map_or(1, |so| so + 3);
+    (shortest..name.len())
+        .rev()
+        .filter(|&end| name[end] == b'.' || (name[end] == b'~' && end + 1 == name.len()))
+        .map(|end| PathBuf::from(OsStr::from_bytes(&whole[..folder.len() + end])))
+        .collect()
 }
 
 /// Whether `claimed` is `mapped` with one folder on the way renamed: the trace of

@@ -167,6 +167,9 @@ pub struct FileView {
     /// When one of its folders was moved, at the latest: the file keeps its times, and another one may
     /// stand now where it stood.
     pub folder_moved: Option<Stamp>,
+    /// When a name was put into its folder or taken out, at the latest, and so the moment until which it may
+    /// have got the name that it has; `None` where that is not known.
+    pub folder_changed: Option<Stamp>,
     /// For a live file that another file took the place of without deleting it.
     pub aside: Option<super::aside::Aside>,
     /// Who says that it was replaced.
@@ -197,6 +200,7 @@ impl FileView {
             content: Content::Unknown,
             examined: false,
             folder_moved: None,
+            folder_changed: None,
             aside: None,
             claimed: Claimed::No,
             package: None,
@@ -219,6 +223,13 @@ impl FileView {
     /// When a live file, or what its path leads through, last changed.
     pub fn last_change(&self, facts: &FileFacts) -> Stamp {
         self.folder_moved.map_or(facts.last_change(), |moved| moved.max(facts.last_change()))
+    }
+
+    /// When a live file, or a folder on its way, got its name, at the latest: a rename changes the inode and
+    /// the folder that it ends in, where a further hard link somewhere else changes the inode alone.
+    pub fn named_since(&self, facts: &FileFacts) -> Stamp {
+        let renamed = self.folder_changed.map_or(facts.changed, |folder| folder.min(facts.changed));
+        self.folder_moved.map_or(renamed, |moved| moved.max(renamed))
     }
 
     /// Whether the path is in a package or somebody says that it was replaced.
@@ -244,6 +255,21 @@ mod tests {
             uid: 0,
             mode: 0o755,
         }
+    }
+
+    #[test]
+    fn a_further_link_of_a_file_elsewhere_gives_it_no_other_name() {
+        let linked = FileFacts { changed: 50, ..facts(7) };
+        let view = |folder_moved, folder_changed| FileView {
+            folder_moved,
+            folder_changed,
+            ..FileView::of(sighting("/x", &[("/x", Look::Found(linked))]))
+        };
+        assert_eq!(view(None, Some(20)).named_since(&linked), 20);
+        assert_eq!(view(None, Some(60)).named_since(&linked), 50, "another name was put into the folder");
+        assert_eq!(view(None, None).named_since(&linked), 50);
+        assert_eq!(view(Some(40), Some(20)).named_since(&linked), 40);
+        assert_eq!(view(Some(70), Some(60)).named_since(&linked), 70);
     }
 
     fn sighting(name: &str, names: &[(&str, Look)]) -> Sighting {
