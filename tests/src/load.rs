@@ -155,7 +155,8 @@ pub struct Streams<'a> {
 pub fn measure(measure: &[String], command: &[String], streams: Streams<'_>) -> Result<Cost> {
     let (program, before) = measure.split_first().context("a program that measures")?;
     let mut runner = Command::new(program);
-    runner.args(before).args(command);
+    // A developer's wish for backtraces is no cost of the program.
+    runner.args(before).args(command).env_remove("RUST_BACKTRACE");
     for (name, path) in [("MEASURE_IN", streams.from), ("MEASURE_OUT", streams.to)] {
         if let Some(path) = path {
             runner.env(name, path);
