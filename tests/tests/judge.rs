@@ -288,6 +288,32 @@ fn the_exit_code_of_each_state_is_that_of_its_verdict() -> Result<()> {
 }
 
 #[test]
+fn what_an_overwritten_file_left_in_memory_of_the_old_and_the_new_is_counted() -> Result<()> {
+    if !is_root() {
+        skip!("needs root");
+    }
+    let (shop, top) = (Shop::open()?, Scratch::below(Path::new(INSTALLED), "judge-memory")?);
+    let names = ["overwritten-claimed", "written-into-claimed", "truncated", "library-renamed"];
+    let states = States::put_up(&shop, top.path(), &names, Rights::Root)?;
+    let report = states.report(Rights::Root, &[])?;
+    let memory = |name: &str| report.rows[&states.held[name].1.pid()]["causes"][0]["memory"].clone();
+    let bytes = |name: &str, part: &str, key: &str| memory(name)[part][key].as_u64().unwrap_or(u64::MAX);
+    // Cutting a file takes its private copies along, so all that is left is the new.
+    for part in ["code", "data"] {
+        let [mapped, new, old] = ["mapped", "new", "private"].map(|key| bytes("overwritten-claimed", part, key));
+        ensure!(mapped >= 4096 && (new, old) == (mapped, 0), "{}", memory("overwritten-claimed"));
+    }
+    // Data that the loader wrote to was copied before, and is still the old.
+    let [mapped, new, old] = ["mapped", "new", "private"].map(|key| bytes("written-into-claimed", "data", key));
+    ensure!(old >= 4096 && mapped == new + old, "{}", memory("written-into-claimed"));
+    // What was cut off is behind the end of the file: touching it ends the process.
+    let beyond = bytes("truncated", "code", "beyond_end");
+    ensure!((4096..u64::MAX).contains(&beyond), "{}", memory("truncated"));
+    assert_eq!(memory("library-renamed"), Value::Null);
+    Ok(())
+}
+
+#[test]
 fn data_and_open_files_make_stale_whom_a_rule_asks_for_them_and_nobody_else() -> Result<()> {
     if !is_root() {
         skip!("needs root");
