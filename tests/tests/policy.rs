@@ -7,7 +7,7 @@ use reexec_tests::machine::{figure, Machine, BASE, POLICY};
 use reexec_tests::packages::repacked;
 use reexec_tests::place::{workspace, Scratch};
 use reexec_tests::run::{one_line, wait_until};
-use reexec_tests::suite::libraries;
+use reexec_tests::suite::{self, libraries};
 use reexec_tests::tools::{python, script};
 use reexec_tests::{needs_bed, skip};
 use serde_json::Value;
@@ -71,7 +71,8 @@ chmod 755 /usr/local/sbin/drain
 systemctl daemon-reload
 systemctl start w@1 w@2 w@3 hub spoke timed asked-only ran limited marked soon
 systemctl restart limited soon
-systemctl set-property --runtime marked.service Markers=+needs-restart
+# systemd has markers since version 248.
+systemctl set-property --runtime marked.service Markers=+needs-restart || [ "$(systemctl --version | sed -n 's/^systemd \([0-9]*\).*/\1/p')" -lt 248 ]
 useradd -m alice
 loginctl enable-linger alice
 mkdir -p /home/alice/.config/systemd/user
@@ -234,8 +235,8 @@ printf '[Service]\nType=notify\nExecStart=/usr/local/sbin/asked /run/asked.socke
 renew() { cp /srv/dist/asked.$1 /usr/local/sbin/asked.new; mv /usr/local/sbin/asked.new /usr/local/sbin/asked; }
 renew 1
 printf '#!/bin/sh\necho x >>/run/notes\n' >/usr/local/sbin/note; chmod 755 /usr/local/sbin/note
-systemctl daemon-reload; systemctl start ka kb kc ks kq
-kept() { systemctl show -p MainPID -p InvocationID ks kq | xargs; }; before=$(kept)
+systemctl daemon-reload; systemctl start ka kb kc ks $ASKED
+kept() { systemctl show -p MainPID -p InvocationID ks $ASKED | xargs; }; before=$(kept)
 library=/usr/lib/x86_64-linux-gnu/libprobe.so.1
 swap() { cp /srv/dist/$1.so $library.new; mv $library.new $library; }
 count() { [ -e $1 ] && wc -l <$1 || echo 0; }
@@ -284,7 +285,9 @@ defaults: { settle: 100ms }
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
     }
     let seed = std::process::id() % 30_000;
-    let script = format!("SEED={seed}\n{KILLS}");
+    // The example daemon is built for this machine's C library, which is newer than bullseye's.
+    let asked = if suite::name() == "bullseye" { "" } else { "kq" };
+    let script = format!("SEED={seed} ASKED={asked}\n{KILLS}");
     let said = machine.bed.exec_within(Duration::from_secs(600), b"", &["bash", "-euc", &script])?;
     let said = said.success().with_context(|| format!("seed {seed}"))?.text();
     let numbers: Vec<u32> = said.split(' ').map(str::parse).collect::<Result<_, _>>().with_context(|| said.clone())?;
@@ -325,7 +328,8 @@ fn what_runs_sessions_and_what_an_admin_works_in_is_told_from_what_may_be_restar
     bed.apt_install(&libraries())?.success()?;
     machine.applied_within(Duration::from_secs(60))?;
     let last = machine.last()?;
-    for service in services {
+    // cron of bullseye maps none of the libraries.
+    for service in services.iter().filter(|service| suite::name() != "bullseye" || **service != "cron.service") {
         assert_eq!(last.owner(service)?["proof"], "fresh", "{:#}", last.owner(service)?);
     }
     assert_eq!(bed.pids_of(&session)?, before, "the open session was disturbed");

@@ -38,7 +38,7 @@ runuser -u postgres -- psql -h 127.0.0.1 -p 8000 postgres -c "select 'slept', pg
 echo "ended $?" >>$2
 END
 chmod 755 /usr/local/bin/client
-printf '[Unit]\nBindsTo=containerd.service\nAfter=containerd.service\n[Service]\nType=exec\nExecStart=/usr/bin/sleep infinity\n' >/etc/systemd/system/dockerd.service
+printf '[Unit]\nBindsTo=containerd.service\nAfter=containerd.service\n[Service]\nType=exec\nExecStart=/bin/sleep infinity\n' >/etc/systemd/system/dockerd.service
 systemctl daemon-reload; systemctl start dockerd
 echo $(basename /etc/postgresql/*/)
 "#;
