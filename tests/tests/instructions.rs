@@ -4,6 +4,7 @@
 use anyhow::{ensure, Context, Result};
 use reexec::sys::plugin::{child, Phase, Plugin, Plugins, TriggerInput};
 use reexec_tests::fixture::{dpkg_database, proc_folder, ANNOUNCED};
+use reexec_tests::machine::figure;
 use reexec_tests::place::{workspace, Scratch};
 use reexec_tests::run::run;
 use reexec_tests::skip;
@@ -95,7 +96,7 @@ impl Figures<'_> {
         }
         let before = self.rows[name].as_u64().with_context(|| format!("{name}: no figure; {RECORD}=1 records it"))?;
         let ratio = now as f64 / before as f64;
-        println!("{name}: {ratio:.4} of the {before} instructions that were recorded");
+        figure(&format!("{name}: {ratio:.4} of the {before} instructions that were recorded"));
         ensure!(ratio <= self.worst, "{name}: {now} instructions, {before} were recorded ({ratio:.3} of them)");
         Ok(())
     }
@@ -116,7 +117,7 @@ fn no_work_takes_five_percent_more_instructions_than_were_recorded() -> Result<(
         true => {
             let last = all.as_object().and_then(|all| all.keys().next_back().cloned());
             let other = last.with_context(|| format!("nothing is recorded; {RECORD}=1 records it"))?;
-            println!("nothing is recorded for {toolchain}; held against {other}");
+            figure(&format!("nothing is recorded for {toolchain}; held against {other}"));
             (other, WORST_OF_OTHERS)
         }
     };
@@ -163,7 +164,7 @@ fn hook(figures: &mut Figures<'_>, work: &Path) -> Result<()> {
         figures.hold(task, count(&[&work, task, &files])?)?;
     }
     if !rustix::process::geteuid().is_root() {
-        println!("what the plugin does is not counted: only root can put one where it may be loaded");
+        figure("what the plugin does is not counted: only root can put one where it may be loaded");
         return Ok(());
     }
     let plugins = Fixed::new("/usr/lib/reexec-fixture")?;
