@@ -14,7 +14,8 @@ const BASE: &str = "containers";
 /// runtime wants it, and the containers.
 const CONTAINERS: &str = r#"
 root() {
-    mkdir -p "$1"/{lib,etc,usr/lib,proc,sys,dev,tmp,run,host}
+    mkdir -p "$1"/{lib,etc,usr/bin,usr/lib/x86_64-linux-gnu,proc,sys,dev,tmp,run,host}
+    for file in bin/nsenter lib/x86_64-linux-gnu/libc.so.6; do echo other >"$1/usr/$file"; done
     cp /usr/lib/shop/static "$1/prog"; cp /usr/lib/shop/lib1 "$1/lib/lib.so"
     echo ID=x >"$1/usr/lib/os-release"; cp "$1/usr/lib/os-release" "$1/etc/os-release"
 }
@@ -75,6 +76,14 @@ done
 echo "$n of the containers, $m of the services"; tail -n 5 /run/*.log; exit 1
 "#;
 
+/// A program of the host that entered a container in which others stand in the places of its files.
+const ENTER: &str = r#"
+running() { grep -lx "$1" /proc/[0-9]*/comm | head -1; }
+pid=$(running prog); pid=${pid#/proc/}; pid=${pid%/comm}
+systemd-run --quiet --unit=entered sh -c "sleep 600 | nsenter --target $pid --mount --pid /prog threads 1"
+for i in $(seq 100); do [ -z "$(running nsenter)" ] || exit 0; sleep 0.1; done; exit 1
+"#;
+
 /// What runs the containers.
 const RUNTIMES: [&str; 3] = ["/usr/bin/systemd-nspawn", "/usr/bin/conmon", "/usr/bin/lxc-execute"];
 
@@ -108,6 +117,7 @@ fn what_runs_in_a_container_is_told_as_its_own_and_what_runs_it_as_the_hosts() -
     bed.exec(&["systemd-run", "--quiet", "--unit=containers", "-p", "Delegate=yes", "bash", "/run/containers.sh"])?
         .success()?;
     bed.shell(READY)?;
+    bed.shell(ENTER)?;
 
     let before = report(&bed)?;
     ensure!(before["verdict"] == "fresh" && before["exit_code"] == 0, "before anything was replaced: {before:#}");

@@ -313,24 +313,27 @@ impl Sights {
     }
 
     /// The namespace in which the names of a mapping mean something, and what each of them names there. The
-    /// first process of a container may still be the program that runs it: a file of the host, that was mapped
-    /// before the root was another one, and whose path leads to nothing from there.
+    /// first process of a container, or one that entered it (nsenter), may still be a program of the host, that
+    /// was mapped before the root was another one: its path leads to nothing from there, or to the container's file.
     fn meaning(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, paths: &[PathBuf]) -> Meaning {
         let own: Vec<Look> = paths.iter().map(|path| self.look(space, path)).collect();
         let all = |looks: Vec<Look>| paths.iter().cloned().zip(looks).collect();
-        let leads_nowhere = space != Space::HOST && own.iter().all(|look| *look == Look::Absent);
+        let leads_to = |id: FileId| own.iter().filter_map(Look::found).any(|facts| facts.id == id);
         let top = |space| self.look(space, Path::new("/")).found().map(|facts| facts.id);
-        if !leads_nowhere || top(space).is_none() || top(space) == top(Space::HOST) {
+        let is_elsewhere = || top(space).is_some() && top(space) != top(Space::HOST);
+        if space == Space::HOST || leads_to(mapping.id) || !is_elsewhere() {
             return (space, all(own));
         }
-        let hosts: Vec<Look> = paths.iter().map(|path| self.look(Space::HOST, path)).collect();
         let mapped = process.look_at_mapping(mapping.start, mapping.end).found().copied();
-        let deleted = mapping::says_deleted(mapping.name);
+        let is_own = mapped.is_some_and(|mapped| leads_to(mapped.id));
+        let hosts: Vec<Look> = paths.iter().map(|path| self.look(Space::HOST, path)).collect();
+        // Of a file that was deleted, where its path leads to nothing from there, the file system tells whose it was.
+        let gone = mapping::says_deleted(mapping.name) && own.iter().all(|look| *look == Look::Absent);
         let is_hosts = |facts: &FileFacts| {
             let same_system = mapped.is_some_and(|mapped| mapped.id.dev == facts.id.dev);
-            facts.id == mapping.id || mapped.is_some_and(|mapped| mapped.id == facts.id) || (deleted && same_system)
+            facts.id == mapping.id || mapped.is_some_and(|mapped| mapped.id == facts.id) || (gone && same_system)
         };
-        match hosts.iter().filter_map(Look::found).any(is_hosts) {
+        match !is_own && hosts.iter().filter_map(Look::found).any(is_hosts) {
             true => (Space::HOST, all(hosts)),
             false => (space, all(own)),
         }
