@@ -161,7 +161,7 @@ fn the_update_service_looks_when_a_user_asks_installs_and_tells_what_nobody_clai
     machine.applied()?;
     bed.shell("systemctl start probed; mkdir -p /etc/reexec/update.d /usr/lib/own
         cp /usr/lib/shop/plain1 /usr/lib/own/plug.so
-        systemd-run -q --unit own -p StandardInput=file:/dev/zero /usr/lib/shop/prog1 map-code /usr/lib/own/plug.so
+        systemd-run -q --unit own -p StandardInput=file:/dev/zero /usr/lib/shop/static map-code /usr/lib/own/plug.so
         mkdir -p /run/systemd/system/reexec-watch.service.d
         printf '[Service]\\nExecStart=\\nExecStart=/usr/bin/reexec watch --gap 500ms\\n' >/run/systemd/system/reexec-watch.service.d/gap.conf
         ln -s /usr/share/reexec/update.d/apt /etc/reexec/update.d/apt
