@@ -69,7 +69,9 @@ fn journal_of_starts(units: Vec<String>, since: Stamp) -> Option<Vec<(String, St
     /// `SD_MESSAGE_UNIT_STARTING` of sd-messages(3).
     const STARTING: &str = "MESSAGE_ID=7d4958e842da4a758f6c1cdc7b36dcc5";
     let from = format!("--since=@{}", since / 1_000_000_000);
-    let words = ["/usr/bin/journalctl", "-q", "--no-pager", "-o", "json", "-b", &from, "_PID=1", STARTING];
+    // In /bin where that is a folder of its own (Debian 11).
+    let journalctl = ["/usr/bin/journalctl", "/bin/journalctl"].into_iter().find(|path| Path::new(path).exists())?;
+    let words = [journalctl, "-q", "--no-pager", "-o", "json", "-b", &from, "_PID=1", STARTING];
     let run = words.iter().map(|word| (*word).to_owned()).chain(units).collect();
     let said = program::run(&Invocation { run, ..Invocation::default() }, ASK);
     let said = said.ok().filter(|said| said.status.is_some_and(|status| status.success()))?;
