@@ -1,7 +1,6 @@
 //! What was typed.
 
 use crate::model::policy::duration;
-use crate::model::watch::NOTE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -107,9 +106,6 @@ pub enum Command {
     Doctor(Common),
     /// The update service: asks its sources for something new, installs it, and proves it
     Watch(WatchArguments),
-    /// A look of the update service at the files in use
-    #[command(name = NOTE, hide = true)]
-    Note(Common),
 }
 
 /// How the update service works.
@@ -393,4 +389,16 @@ pub struct Common {
     /// Use colours
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     pub color: Color,
+}
+
+impl Common {
+    /// As it is where nothing is typed.
+    pub fn untyped() -> Common {
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            common: Common,
+        }
+        Alone::parse_from(["reexec"]).common
+    }
 }

@@ -3,6 +3,7 @@
 use clap::error::ErrorKind;
 use clap::Parser;
 use reexec::cli::{Cli, Command};
+use reexec::model::watch;
 use reexec::run::command::{self, Answer};
 use reexec::sys::plugin::child;
 use reexec::sys::user;
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == user::WORD) {
         let uid = std::env::args_os().nth(2).and_then(|word| word.into_string().ok());
         return ExitCode::from(tell(&command::errand(uid.as_deref())).unwrap_or(2));
+    }
+    if std::env::args_os().nth(1).is_some_and(|word| word == watch::NOTE) {
+        return ExitCode::from(tell(&command::note()).unwrap_or(2));
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -75,7 +75,7 @@ impl Shop {
         }
         shop.take(&program()?, "prog1")?;
         shop.take(&compile("victim.c", &["-pthread", "-ldl", "-DVERSION=\"2\""])?, "prog2")?;
-        shop.take(&compile("victim.c", &["-pthread", "-static", "-w"])?, "static")?;
+        shop.take(&compile("victim.c", &["-pthread", "-static", "-w", "-ldl"])?, "static")?;
         shop.take(&tool()?, "reexec")?;
         Ok(shop)
     }

@@ -49,6 +49,14 @@ pub fn run_hook(command: Command) -> Answer {
     }
 }
 
+/// A look of the update service at the files in use: what our own child is called for.
+pub fn note() -> Answer {
+    match marks::note(&Desk::open(&Common::untyped())) {
+        Ok(()) => Answer::default(),
+        Err(error) => Answer { error: format!("{error:#}"), code: FAULT, ..Answer::default() },
+    }
+}
+
 /// Runs an errand as the user whose bus it is about: what our own child is called for.
 pub fn errand(uid: Option<&str>) -> Answer {
     let input = host::input_at_most(MOST_ERRAND);
@@ -100,7 +108,6 @@ pub fn run(command: &Command) -> Answer {
             hushed(Answer { text, code: doctor::exit_code(&checks), ..Answer::default() }, common)
         }),
         Command::Watch(typed) => watch::watch(typed).map(|code| Answer { code, ..Answer::default() }),
-        Command::Note(common) => marks::note(&Desk::open(common)).map(|()| Answer::default()),
     };
     answer.unwrap_or_else(|error| failed(&error, command))
 }
