@@ -4,8 +4,8 @@
 use super::verdict::words;
 use std::time::Duration;
 
-/// The word that our own program is called with when the update service takes note of the files in use: in a process of its own, so that what
-/// a look takes is given back.
+/// The word that our own program is called with when the update service takes note of the files in use: in a
+/// process of its own, so that what a look takes is given back.
 pub const NOTE: &str = "__note";
 
 /// How often it looks.
