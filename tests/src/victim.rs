@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const COMPILE: Duration = Duration::from_secs(60);
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(60);
 
 /// A process that holds its states. Dropping it kills it and its children; when this process is
 /// killed they end by themselves.
