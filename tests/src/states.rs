@@ -38,7 +38,8 @@ impl Rights {
         let user = USER.to_string();
         match self {
             Rights::Root => return Command::new(program),
-            Rights::NoMapFiles => command.args(["--bounding-set", "-sys_admin,-checkpoint_restore"]),
+            // CAP_CHECKPOINT_RESTORE by its number: setpriv of Debian 11 does not know the name.
+            Rights::NoMapFiles => command.args(["--bounding-set", "-sys_admin,-cap_40"]),
             Rights::User => command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]),
         };
         command.arg("--").arg(program);
