@@ -392,6 +392,11 @@ pub struct Common {
 }
 
 impl Common {
+    /// Whether it is the running system that is asked about, by its own `/proc`.
+    pub fn is_of_running_system(&self) -> bool {
+        self.proc == Path::new("/proc") && self.root == Path::new("/")
+    }
+
     /// As it is where nothing is typed.
     pub fn untyped() -> Common {
         #[derive(Parser)]

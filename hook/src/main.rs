@@ -11,15 +11,15 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|word| word == child::WORD) {
-        return child::main();
-    }
-    if std::env::args_os().nth(1).is_some_and(|word| word == user::WORD) {
-        let uid = std::env::args_os().nth(2).and_then(|word| word.into_string().ok());
-        return ExitCode::from(tell(&command::errand(uid.as_deref())).unwrap_or(2));
-    }
-    if std::env::args_os().nth(1).is_some_and(|word| word == watch::NOTE) {
-        return ExitCode::from(tell(&command::note()).unwrap_or(2));
+    // The words that our own children are called with.
+    let mut words = std::env::args_os().skip(1).map(|word| word.into_string().ok());
+    match words.next().flatten().as_deref() {
+        Some(child::WORD) => return child::main(),
+        Some(user::WORD) => {
+            return ExitCode::from(tell(&command::errand(words.next().flatten().as_deref())).unwrap_or(2));
+        }
+        Some(watch::NOTE) => return ExitCode::from(tell(&command::note()).unwrap_or(2)),
+        _ => {}
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -4,6 +4,7 @@
 use anyhow::{ensure, Context, Result};
 use reexec_tests::bed::Options;
 use reexec_tests::debian::{daemon, library, library_bytes, LIBRARY};
+use reexec_tests::echo::version_of;
 use reexec_tests::machine::{figure, Machine, BASE};
 use reexec_tests::packages::index;
 use reexec_tests::place::Scratch;
@@ -31,15 +32,6 @@ const ASKING: &str = "rm -f /tmp/stop /tmp/asked; touch /tmp/asked
 systemd-run -q --unit asking bash -c 'until [ -e /tmp/stop ]; do
   if exec 3<>/dev/tcp/127.0.0.1/80 && printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3 && read -r -t 2 line <&3; then echo ok; else echo failed; fi >>/tmp/asked
   exec 3>&-; sleep 0.02; done'";
-
-/// The same program as another build of it: with another build-id.
-fn rebuilt(mut program: Vec<u8>) -> Result<Vec<u8>> {
-    // Sizes of name and description, the type NT_GNU_BUILD_ID, and the name (elf(5)).
-    const NOTE: &[u8] = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
-    let at = program.windows(NOTE.len()).position(|bytes| bytes == NOTE).context("no build-id")?;
-    program[at + NOTE.len()] ^= 1;
-    Ok(program)
-}
 
 #[test]
 fn what_does_not_live_with_the_new_file_gets_the_old_one_back_and_serves_again() -> Result<()> {
@@ -75,7 +67,7 @@ fn what_does_not_live_with_the_new_file_gets_the_old_one_back_and_serves_again()
     ensure!(lines[0] == "ok" && lines[1].parse::<u32>()? > 20, "{asked}");
 
     // A build that lives stays, and is proven.
-    bed.write_program("/root/nginx.good", &rebuilt(bed.read_file("/usr/sbin/nginx.real")?)?)?;
+    bed.write_program("/root/nginx.good", &version_of(&bed.read_file("/usr/sbin/nginx.real")?, 2)?)?;
     let said = machine.reexec(&["replace", "--undo-if-unproven", "/root/nginx.good", NGINX])?.success()?;
     ensure!(said.text().contains("proven fresh") && !said.text().contains("Undone"), "{}", said.text());
     bed.shell(&format!("cmp /root/nginx.good {NGINX}"))?;

@@ -87,8 +87,7 @@ impl<'a> Desk<'a> {
 
     /// What was replaced on the running system although nobody said so, where the update service takes note.
     pub fn unclaimed(&self, pending: &[Pending]) -> Result<Option<Pending>> {
-        let is_own = self.common.root == Path::new("/") && self.common.proc == Path::new("/proc");
-        if is_own {
+        if self.common.is_of_running_system() {
             marks::unclaimed(self, pending)
         } else {
             Ok(None)

@@ -18,7 +18,7 @@ use crate::sys::procs::Procs;
 use crate::sys::{clock, host, inits, progress, raw, systemd};
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What was seen, and what is said of each process.
@@ -114,9 +114,8 @@ const WORTH_KEEPING: usize = 64;
 
 /// Whose start times are kept: those of the running system, by root, who alone can write there.
 fn starts_of(desk: &Desk<'_>) -> Option<StartsOf> {
-    let common = desk.common;
-    let is_own = common.proc == Path::new("/proc") && common.root == Path::new("/") && host::uid() == 0;
-    is_own.then(|| host::starts_of(&desk.boot_id)).flatten()
+    let is_roots = desk.common.is_of_running_system() && host::uid() == 0;
+    is_roots.then(|| host::starts_of(&desk.boot_id)).flatten()
 }
 
 /// Without systemd a process's cgroup says nothing, but its ancestors do.
