@@ -202,7 +202,8 @@ fn read(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
             // The status has a megabyte.
             Ok(read) if read == text.len() && read == text.capacity() => {
                 let size = file.metadata().map_or(0, |data| data.len());
-                text.reserve(size.saturating_sub(read as u64).min(MAX_FILE as u64) as usize);
+                // And room to see the end, or it would be twice as much.
+                text.reserve(size.saturating_sub(read as u64).min(MAX_FILE as u64) as usize + USUAL_FILE);
             }
             Ok(_) if text.len() > MAX_FILE => {
                 text.clear();

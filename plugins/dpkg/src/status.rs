@@ -1,7 +1,7 @@
 //! The text of `status`: what dpkg knows of each package.
 
 use reexec_plugin_paths::lines;
-use std::collections::HashMap;
+use std::ops::Range;
 
 /// One package and architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,27 +68,38 @@ fn name_in(part: &[u8]) -> &[u8] {
 /// All packages.
 #[derive(Debug, Default)]
 pub struct Status<'a> {
-    by_name: HashMap<&'a [u8], Vec<Package<'a>>>,
+    /// By name, in the order of the text.
+    packages: Vec<Package<'a>>,
 }
 
 impl<'a> Status<'a> {
     /// Parses the text of `status`, with that of `updates/*` after it: of two entries for one
     /// package and architecture the later one counts, as for dpkg.
     pub fn parse(text: &'a [u8]) -> Status<'a> {
-        let mut status = Status::default();
+        let mut packages: Vec<Package<'a>> = Vec::new();
         let mut all = lines(text);
         while !all.rest().is_empty() {
-            let package = next_stanza(&mut all);
-            if package.name.is_empty() {
-                continue;
-            }
-            let same_name = status.by_name.entry(package.name).or_default();
-            match same_name.iter_mut().find(|known| known.architecture == package.architecture) {
+            packages.push(next_stanza(&mut all));
+        }
+        packages.retain(|package| !package.name.is_empty());
+        // dpkg writes them sorted, so that there is little to do but for what was appended.
+        packages.sort_by(|a, b| a.name.cmp(b.name));
+        let mut status = Status::default();
+        for package in packages {
+            let from = status.range_of(package.name).start;
+            let mut same_name = status.packages[from..].iter_mut();
+            match same_name.find(|known| known.architecture == package.architecture) {
                 Some(known) => *known = package,
-                None => same_name.push(package),
+                None => status.packages.push(package),
             }
         }
         status
+    }
+
+    fn range_of(&self, name: &[u8]) -> Range<usize> {
+        let start = self.packages.partition_point(|package| package.name < name);
+        let same = self.packages[start..].iter().take_while(|package| package.name == name).count();
+        start..start + same
     }
 
     /// The machine's own architecture: that of dpkg itself.
@@ -98,7 +109,7 @@ impl<'a> Status<'a> {
 
     /// All architectures of a package.
     pub fn named(&self, name: &[u8]) -> &[Package<'a>] {
-        self.by_name.get(name).map_or(&[], Vec::as_slice)
+        &self.packages[self.range_of(name)]
     }
 
     /// A package by its name and, where one is given, its architecture; one with files first.
@@ -108,9 +119,9 @@ impl<'a> Status<'a> {
         all.iter().filter(fits).find(|package| package.has_files()).or_else(|| all.iter().find(fits))
     }
 
-    /// All packages, in no order.
+    /// All packages, by name.
     pub fn packages(&self) -> impl Iterator<Item = &Package<'a>> {
-        self.by_name.values().flatten()
+        self.packages.iter()
     }
 }
 
