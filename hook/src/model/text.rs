@@ -68,6 +68,22 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte)]).collect()
 }
 
+/// Bytes from hexadecimal digits of either case; `None` for anything else.
+pub fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    };
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    let mut pairs = text.as_bytes().chunks_exact(2);
+    for pair in &mut pairs {
+        bytes.push(value(pair[0])? << 4 | value(pair[1])?);
+    }
+    pairs.remainder().is_empty().then_some(bytes)
+}
+
 /// A path from raw bytes.
 pub fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
@@ -116,5 +132,12 @@ mod tests {
         for text in ["\\", "\\x4", "\\xgg", "a\\n"] {
             assert_eq!(unescape(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn hexadecimal_digits_become_bytes_again_and_damaged_ones_none() {
+        assert_eq!(from_hexadecimal(&hexadecimal(&[0, 255, 16])), Some(vec![0, 255, 16]));
+        assert_eq!(from_hexadecimal("0aFf"), Some(vec![10, 255]));
+        assert_eq!((from_hexadecimal("0"), from_hexadecimal("zz"), from_hexadecimal("é")), (None, None, None));
     }
 }

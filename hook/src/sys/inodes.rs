@@ -12,6 +12,7 @@ use crate::model::file::{FileFacts, FileKind};
 use crate::model::old::{is_untouched, Fate};
 use crate::model::pending::Snapshot;
 use crate::model::script::may_be_read;
+use crate::model::text::from_hexadecimal;
 use rustix::fs::{fstatfs, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -42,7 +43,7 @@ impl Inodes {
     /// asked.
     pub fn facts(&mut self, snapshot: &Snapshot) -> Option<FileFacts> {
         let (kind, bytes) = snapshot.handle.as_ref()?;
-        let handle = FileHandle { kind: *kind, bytes: from_hex(bytes)? };
+        let handle = FileHandle { kind: *kind, bytes: from_hexadecimal(bytes)? };
         let folder = self.folder(snapshot).as_ref().ok()?;
         let file = raw::open_by_handle(folder.as_fd(), &handle).ok()?;
         look_at(file.as_fd()).found().copied()
@@ -65,7 +66,7 @@ impl Inodes {
         let Some(handle) = &snapshot.handle else {
             return Fate::Unknown("its file system gives no handles".to_owned());
         };
-        let Some(bytes) = from_hex(&handle.1) else { return Fate::Unknown("its handle is damaged".to_owned()) };
+        let Some(bytes) = from_hexadecimal(&handle.1) else { return Fate::Unknown("its handle is damaged".to_owned()) };
         let folder = match self.folder(snapshot) {
             Ok(folder) => folder,
             Err(why) => return Fate::Unknown(why.clone()),
@@ -99,21 +100,4 @@ fn folder_on(facts: &FileFacts, path: &Path) -> Result<OwnedFd, String> {
         };
     }
     Err("its folder is gone".to_owned())
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(byte).collect())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_damaged_handle_is_none_and_not_a_panic() {
-        assert_eq!(from_hex("00ff10"), Some(vec![0, 255, 16]));
-        assert_eq!((from_hex("0"), from_hex("zz"), from_hex("é")), (None, None, None));
-    }
 }
