@@ -33,7 +33,8 @@ pub fn look(seen: &mut Seen, desk: &Desk<'_>, claims: &ClaimIndex) -> Vec<String
         return Vec::new();
     }
     let unowned = claims.files().filter(|(_, claim)| claim.package.is_none()).map(|(path, _)| path.clone());
-    let paths: Vec<PathBuf> = scripts.into_iter().chain(unowned).take(MOST_PATHS).collect();
+    let paths = scripts.into_iter().chain(unowned).filter(|path| may_be_packaged(path)).take(MOST_PATHS);
+    let paths: Vec<PathBuf> = paths.collect();
     let asked: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     let (owners, mut gaps) = packages::owners(desk, &asked);
     let owner_of: HashMap<&Path, String> =
@@ -48,6 +49,12 @@ pub fn look(seen: &mut Seen, desk: &Desk<'_>, claims: &ClaimIndex) -> Vec<String
         candidate.gap = candidate.gap.take().or(doubt.map(Gap::Failed));
     }
     gaps
+}
+
+/// Whether a package may own a path: none owns what lies in memory only, as a script that is read from a
+/// descriptor (`/proc/PID/fd`), which has another name each time.
+fn may_be_packaged(path: &Path) -> bool {
+    !["/proc", "/dev", "/sys", "/run"].iter().any(|folder| path.starts_with(folder))
 }
 
 /// On which packages each of these depends, by all the databases that know it.
@@ -129,5 +136,23 @@ impl Relation<'_> {
             }
         }
         Some((causes, doubt))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_package_is_looked_for_that_owns_a_descriptor_or_what_lies_in_memory() {
+        for (path, expected) in [
+            ("/proc/7/fd/3", false),
+            ("/dev/fd/3", false),
+            ("/run/a.py", false),
+            ("/usr/bin/a", true),
+            ("/procs/a", true),
+        ] {
+            assert_eq!(may_be_packaged(Path::new(path)), expected, "{path}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::model::text::escape;
 use anyhow::Result;
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,8 @@ pub const OWN_FLAG: &str = "run/reexec/reboot-required";
 
 /// Looks at all of it, below the root of the system and the `/proc` that were named.
 pub fn facts(root: &Path, proc: &Path) -> Facts {
-    let place = match (container(root, proc), is_guest(proc)) {
+    let processor = processor(proc);
+    let place = match (container(root, proc), is_guest(proc, &processor)) {
         (Some(kind), _) => Place::Container(kind),
         (None, true) => Place::Guest,
         (None, false) => Place::Machine,
@@ -32,7 +34,7 @@ pub fn facts(root: &Path, proc: &Path) -> Facts {
         place,
         running: running(proc),
         images: images(root),
-        revisions: revisions(root, proc),
+        revisions: revisions(root, &processor),
         flag: flag(root),
         systemd: systemd_version(root),
     }
@@ -60,17 +62,22 @@ fn container(root: &Path, proc: &Path) -> Option<String> {
 
 /// Whether a hypervisor runs below us: the processor's own flag (CPUID leaf 1 ECX bit 31). Xen's first
 /// domain is the machine itself.
-fn is_guest(proc: &Path) -> bool {
+fn is_guest(proc: &Path, processor: &Processor) -> bool {
     let first_domain = small(&proc.join("xen/capabilities")).is_some_and(|text| text.contains("control_d"));
-    let flags = processor(proc).get("flags").cloned().unwrap_or_default();
-    flags.split(' ').any(|flag| flag == "hypervisor") && !first_domain
+    processor.get("flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")) && !first_domain
 }
 
-/// The fields of the first processor in `/proc/cpuinfo`.
-fn processor(proc: &Path) -> HashMap<String, String> {
-    let text = small(&proc.join("cpuinfo")).unwrap_or_default();
-    let fields = text.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
-    fields.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect()
+/// What is said of a processor, by field.
+type Processor = HashMap<String, String>;
+
+/// The fields of the first processor in `/proc/cpuinfo`; of hundreds of others, each of which the kernel asks, nothing
+/// is read.
+fn processor(proc: &Path) -> Processor {
+    let Ok(file) = File::open(proc.join("cpuinfo")) else { return Processor::new() };
+    let lines = BufReader::with_capacity(4 << 10, file.take(MOST_SMALL)).lines().map_while(Result::ok);
+    let field =
+        |line: String| line.split_once(':').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
+    lines.take_while(|line| !line.is_empty()).filter_map(field).collect()
 }
 
 /// All kernels that could be booted, by the file's header, else by its name.
@@ -135,8 +142,7 @@ fn header(file: &File) -> Option<String> {
     is_release(&banner).then_some(banner)
 }
 
-fn revisions(root: &Path, proc: &Path) -> Revisions {
-    let processor = processor(proc);
+fn revisions(root: &Path, processor: &Processor) -> Revisions {
     let field = |name: &str| processor.get(name).map(String::as_str).unwrap_or_default();
     let hexadecimal = |text: &str| u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok();
     let numbers = ["cpu family", "model", "stepping"].map(|name| field(name).parse::<u32>().ok());
