@@ -33,6 +33,8 @@ fn stale(pid: i32, cgroup: &str, comm: &[u8], user: (u32, &str)) -> VerdictOf {
     let process = ProcessSnapshot {
         key: ProcessKey { pid, start_ticks: 100 },
         comm: comm.to_vec(),
+        parent: 1,
+        terminal: None,
         exe: Some(if pid == 1 { "/usr/lib/systemd/systemd".into() } else { "/usr/sbin/x".into() }),
         uid: Some(user.0),
         user: Some(user.1.to_owned()),

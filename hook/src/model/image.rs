@@ -1,4 +1,4 @@
-//! What else `/proc/PID/stat` tells: a process's terminal, and the program image that it executes.
+//! What else `/proc/PID/stat` tells: the program image that a process executes; and terminals by device number.
 
 use super::process::ProcessKey;
 
@@ -34,11 +34,6 @@ pub fn parse_image(line: &[u8]) -> Option<Image> {
     (image.code > 1 && image.stack > 0).then_some(image)
 }
 
-/// The device number of the controlling terminal; `None`: it has none.
-pub fn parse_terminal(line: &[u8]) -> Option<u64> {
-    field(line, 7).filter(|terminal| *terminal != 0)
-}
-
 /// The number of a pseudo terminal's end at the program's side: majors 136 to 143
 /// (`Documentation/admin-guide/devices.txt`); `None` for another kind of terminal.
 pub fn pseudo_terminal(device: u64) -> Option<u64> {
@@ -55,7 +50,6 @@ mod tests {
         let line =
             b"42 (a) b) S 1 42 42 34817 42 4194304 1 0 0 0 0 0 0 0 20 0 1 0 98765 1000 1 9 94000 95000 140000 0 0";
         assert_eq!(parse_image(line), Some(Image { code: 94000, stack: 140_000 }));
-        assert_eq!(parse_terminal(line), Some(34817));
         assert_eq!(pseudo_terminal(34817), Some(1));
         assert_eq!(pseudo_terminal(0x401), None);
         assert_eq!(parse_image(&line[..60]), None);

@@ -49,6 +49,8 @@ pub struct Stat {
     pub state: u8,
     /// Parent's pid.
     pub parent: i32,
+    /// Device number of the controlling terminal; `None`: it has none.
+    pub terminal: Option<u64>,
     /// Whether it is a kernel thread (PF_KTHREAD, `include/linux/sched.h`).
     pub kernel_thread: bool,
     /// Number of threads.
@@ -68,11 +70,12 @@ pub fn parse_stat(line: &[u8]) -> Option<Stat> {
     let mut fields = std::str::from_utf8(line.get(close + 1..)?).ok()?.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
     let parent = fields.next()?.parse().ok()?;
-    // Fields 5 to 8, then 9: flags; 20: threads; 22: start time.
-    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    // Field 7: terminal; 9: flags; 20: threads; 22: start time.
+    let terminal = fields.nth(2)?.parse().ok().filter(|terminal| *terminal != 0);
+    let flags: u64 = fields.nth(1)?.parse().ok()?;
     let threads = fields.nth(10)?.parse().ok()?;
     let start_ticks = fields.nth(1)?.parse().ok()?;
-    Some(Stat { comm, state, parent, kernel_thread: flags & PF_KTHREAD != 0, threads, start_ticks })
+    Some(Stat { comm, state, parent, terminal, kernel_thread: flags & PF_KTHREAD != 0, threads, start_ticks })
 }
 
 /// The start time in a line of `/proc/PID/stat`, without the rest of it.
@@ -98,6 +101,12 @@ pub fn parse_uid(status: &[u8]) -> Option<u32> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// The pid of the process that a thread belongs to, from `/proc/TID/status`: its own where it is the first one.
+pub fn parse_process(status: &[u8]) -> Option<i32> {
+    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    decimal(line.trim_ascii()).and_then(|pid| i32::try_from(pid).ok())
+}
+
 /// `SigCgt` of `/proc/PID/status`: the signals that the process has handlers for.
 pub fn parse_caught(status: &[u8]) -> Option<u64> {
     signal_set(status, b"SigCgt:")
@@ -120,6 +129,10 @@ pub struct ProcessSnapshot {
     pub key: ProcessKey,
     /// Command name, raw.
     pub comm: Vec<u8>,
+    /// Parent's pid.
+    pub parent: i32,
+    /// Device number of the controlling terminal, where it has one.
+    pub terminal: Option<u64>,
     /// What `/proc/PID/exe` names; `None` where it may not be read.
     pub exe: Option<PathBuf>,
     /// Real user id.
@@ -138,13 +151,14 @@ mod tests {
 
     #[test]
     fn a_hostile_name_does_not_shift_the_fields() {
-        let line = b"42 (\x1b[31m) R 0\n(x) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 98765 1000 1 2";
+        let line = b"42 (\x1b[31m) R 0\n(x) S 7 42 42 34817 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 98765 1000 1 2";
         assert_eq!(
             parse_stat(line),
             Some(Stat {
                 comm: b"\x1b[31m) R 0\n(x".to_vec(),
                 state: b'S',
                 parent: 7,
+                terminal: Some(34817),
                 kernel_thread: false,
                 threads: 3,
                 start_ticks: 98765
@@ -178,6 +192,8 @@ mod tests {
     fn the_real_user_is_read_from_status() {
         assert_eq!(parse_uid(b"Name:\tx\nUid:\t1000\t0\t0\t0\n"), Some(1000));
         assert_eq!(parse_uid(b"Name:\tUid:\n"), None);
+        assert_eq!(parse_process(b"Name:\tTgid:\nTgid:\t42\nPid:\t43\n"), Some(42));
+        assert_eq!(parse_process(b"Name:\tx\nTgid:\t99999999999\n"), None);
         assert_eq!(parse_blocked(b"SigBlk:\t0400000000000000\n"), Some(1 << 58));
         assert_eq!(parse_caught(b"SigIgn:\t01\nSigCgt:\t0000000180004a02\n"), Some(0x1_8000_4a02));
     }

@@ -132,6 +132,8 @@ mod tests {
         let process = ProcessSnapshot {
             key,
             comm: b"a".to_vec(),
+            parent: 1,
+            terminal: None,
             exe: None,
             uid: Some(0),
             user: None,

@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// Lets somebody pick, and leaves alone what they did not.
 pub fn choose(report: &mut Report, deciding: &mut Deciding<'_>, proc: &Path) -> Result<()> {
-    protect::add_people(&mut deciding.protected, proc);
+    protect::add_dear(&mut deciding.protected, proc);
     let names: Vec<UnitName> = report.owners.iter().filter_map(|row| row.owner.unit()).collect();
     let units = services::units(&names);
     let offered: Vec<usize> =

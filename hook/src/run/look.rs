@@ -3,7 +3,7 @@
 use super::desk::{Desk, Known};
 use crate::cli::Common;
 use crate::model::data;
-use crate::model::judge::{judge_process, mixed, Doubt, Standing, VerdictOf};
+use crate::model::judge::{judge_process, mixed, Doubt, Standing, VerdictOf, Window};
 use crate::model::old::Way;
 use crate::model::owner::OwnerKind;
 use crate::model::policy::Policy;
@@ -14,10 +14,10 @@ use crate::model::text::escape_path;
 use crate::model::verdict::{Content, Verdict};
 use crate::run::scan::{Extent, Hung, Question, Seen};
 use crate::run::{claims, closer, packages, patience, relatives, traces};
-use crate::sys::procs::Procs;
+use crate::sys::proc_folder::Procs;
 use crate::sys::{clock, host, inits, progress, raw, systemd};
 use anyhow::Result;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -69,7 +69,11 @@ fn processes(
     let common = desk.common;
     let (now, earlier, root) = (known.now.clone(), known.earlier.clone(), common.root.clone());
     let look = move |silent: &[PathBuf]| claims::index(&now, &earlier, &root, silent);
-    let (mut index, hung) = patience::without_silent_mounts(&common.proc, look)?;
+    // A thread that may be left behind costs more than to find nothing claimed.
+    let (mut index, hung) = match known.now.is_empty() && known.earlier.is_empty() {
+        true => Default::default(),
+        false => patience::without_silent_mounts(&common.proc, look)?,
+    };
     index.add_before(&known.snapshots, &known.packages);
     let index = Arc::new(index);
     let starts_of = starts_of(desk);
@@ -126,7 +130,7 @@ fn name_services(verdicts: &mut [VerdictOf], common: &Common) {
     }
     let services = inits::Services::look(&common.proc);
     for row in verdicts.iter_mut().filter(|row| nobodys(row)) {
-        if let Some((owner, _)) = services.owner_in(row.process.key.pid, Some(&row.process.cgroup)) {
+        if let Some(owner) = services.owner_of_snapshot(&row.process) {
             row.process.owner = owner;
         }
     }
@@ -157,10 +161,20 @@ fn started_amid(desk: &Desk<'_>, known: &Known) -> Result<Vec<i32>> {
     if known.windows.is_empty() {
         return Ok(Vec::new());
     }
-    let pids = Procs::at(&desk.common.proc)?.pids()?;
+    let procs = Procs::at(&desk.common.proc)?;
+    // Listing thousands costs more than to ask for the few that were given.
+    if let Some(given) = known.windows.iter().map(Window::pids).collect::<Option<Vec<_>>>() {
+        let given: BTreeSet<i32> = given.into_iter().flat_map(|pids| pids.take(FEW_PIDS + 1)).collect();
+        if given.len() <= FEW_PIDS {
+            return Ok(given.into_iter().filter(|&pid| procs.has(pid)).collect());
+        }
+    }
     let may_be = |pid: &i32| known.windows.iter().any(|window| window.may_have(*pid));
-    Ok(pids.into_iter().filter(may_be).collect())
+    Ok(procs.pids()?.into_iter().filter(may_be).collect())
 }
+
+/// Pids that are asked for one by one.
+const FEW_PIDS: usize = 200;
 
 impl Looked {
     /// As a report without decisions.

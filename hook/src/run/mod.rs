@@ -11,6 +11,7 @@ pub mod command;
 pub mod desk;
 pub mod doctor;
 pub mod explain;
+pub mod folders;
 pub mod gather;
 pub mod history;
 pub mod hook;

@@ -1,10 +1,11 @@
 //! Asks a process by which names it loaded files that were moved since: nothing is deleted, nothing
 //! beside them tells, and yet another file stands where they were loaded from.
 
+use super::aside;
 use super::sights::Sights;
 use crate::model::file::{FileFacts, FileKind, Look, Stamp};
 use crate::model::judge::aside::{Aside, Clue};
-use crate::model::judge::{Standing, Use};
+use crate::model::judge::{Named, Standing, Use};
 use crate::model::verdict::Content;
 use crate::sys::content;
 use crate::sys::files::{Links, Root};
@@ -46,6 +47,36 @@ pub fn look(sights: &Sights, uses: &mut [Use], process: &ProcessHandle, started:
         let (old, new) = (root.open(view.sighting.path()), root.open(&aside.path));
         let content = new.map_or(Content::Unknown, |new| sights.contents.compare(old.as_ref(), None, &new));
         usage.elsewhere = Some(Box::new((aside, content)));
+    }
+}
+
+/// Asks the process by which names it loaded the files whose place another one may have taken.
+pub fn ask(sights: &Sights, uses: &mut [Use], process: &ProcessHandle) {
+    let view = |usage: &Use| &sights.files[usage.file as usize];
+    if uses.iter().all(|usage| view(usage).aside.is_none()) {
+        return;
+    }
+    let Some(memory) = Memory::of(process) else { return };
+    let (program, libraries) = (memory.executed_as(), memory.libraries(process));
+    for usage in uses.iter_mut() {
+        let view = view(usage);
+        let (Some(aside), Some(root)) = (&view.aside, sights.spaces.root(view.sighting.space)) else { continue };
+        let name = match usage.is_program {
+            true => program.as_ref(),
+            false => libraries.get(&view.sighting.printed),
+        };
+        usage.named = match name {
+            None => Named::Unsaid,
+            Some(name) if name.is_relative() && name.file_name() == aside.path.file_name() => Named::SamePath,
+            Some(name) if root.resolve_folder(name) == aside.path => Named::SamePath,
+            Some(_) => Named::OtherPath,
+        };
+    }
+    // A library that is found from the program's own folder ($ORIGIN of ld.so(8)) moves with it.
+    let swap = |usage: &Use| aside::swap_of(view(usage));
+    let moved = uses.iter().find(|usage| usage.is_program && usage.named == Named::SamePath).and_then(swap);
+    for usage in uses.iter_mut().filter(|usage| moved.is_some() && aside::swap_of(view(usage)) == moved) {
+        usage.named = Named::SamePath;
     }
 }
 

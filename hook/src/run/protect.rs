@@ -21,9 +21,6 @@ pub fn protected(proc: &Path, pending: &[Pending]) -> Protected {
     if let Some(own) = own_cgroup(proc) {
         add(own, "this command runs");
     }
-    if let (false, Some(service)) = (systemd::is_running(), inits::own_service(proc)) {
-        add(inits::own_folder(&service).into_bytes(), "this command runs");
-    }
     for cgroup in terminal_cgroups(proc) {
         add(cgroup, "the terminal of this command runs");
     }
@@ -36,9 +33,12 @@ pub fn protected(proc: &Path, pending: &[Pending]) -> Protected {
     protected
 }
 
-/// Adds who is logged in, and who works at a terminal without that, which costs a look at all processes:
-/// only where something would be done.
-pub fn add_people(protected: &mut Protected, proc: &Path) {
+/// Adds the service that we run in where no systemd gives it a cgroup, who is logged in, and who works at a
+/// terminal without that, which costs a look at all processes: only where something would be done.
+pub fn add_dear(protected: &mut Protected, proc: &Path) {
+    if let (false, Some(service)) = (systemd::is_running(), inits::own_service(proc)) {
+        protected.cgroups.push((inits::own_folder(&service).into_bytes(), "this command runs".to_owned()));
+    }
     add_sessions(protected, proc);
     protected.terminals = terminals(proc);
 }
@@ -60,7 +60,7 @@ fn cgroup_of(process: &ProcessHandle) -> Option<Vec<u8>> {
 /// The cgroups of those ancestors that hold the other end of our terminal: when they end, it hangs up.
 pub fn terminal_cgroups(proc: &Path) -> Vec<Vec<u8>> {
     let own = procs::open(proc, std::process::id() as i32).ok();
-    let terminal = own.as_ref().and_then(|own| own.stat_and_terminal()?.1);
+    let terminal = own.as_ref().and_then(|own| own.stat().ok()?.terminal);
     let Some(terminal) = terminal.and_then(pseudo_terminal) else {
         return Vec::new();
     };
@@ -89,7 +89,7 @@ fn sessions(proc: &Path) -> Vec<SessionFacts> {
 fn terminals(proc: &Path) -> Vec<(Vec<u8>, String)> {
     let Ok(processes) = procs::list(proc) else { return Vec::new() };
     let somebody = |process: ProcessHandle| {
-        process.stat_and_terminal()?.1.and_then(pseudo_terminal)?;
+        process.stat().ok()?.terminal.and_then(pseudo_terminal)?;
         let text = process.cgroup();
         let is_service = matches!(Owner::of(process.pid, &text).kind, OwnerKind::Service | OwnerKind::UserService);
         let who =

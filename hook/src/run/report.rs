@@ -134,7 +134,7 @@ impl<'a> Deciding<'a> {
             }
             return nothing;
         }
-        protect::add_people(&mut self.protected, &self.proc);
+        protect::add_dear(&mut self.protected, &self.proc);
         let mut units = services::units(&names);
         services::count_starts(&mut units, self.circumstances.now);
         let hanging = hanging_on(&units);

@@ -11,7 +11,7 @@ use crate::model::starts::Starts;
 use crate::sys::clock;
 use crate::sys::host;
 use crate::sys::mappings::{self, Source};
-use crate::sys::procs::Procs;
+use crate::sys::proc_folder::Procs;
 use crate::sys::raw;
 use crate::sys::spaces::Spaces;
 use crate::sys::users::Users;
@@ -95,12 +95,13 @@ pub struct Seen {
     pub pids: Vec<i32>,
 }
 
-/// Below so many processes a second thread costs more time than it saves.
-const WORTH_THREADS: usize = 500;
 /// More of them wait for each other in the kernel.
 const MOST_THREADS: usize = 4;
 /// Processes that a thread takes at a time.
 const SHARE: usize = 16;
+/// So many processes the first thread looks at alone, where nobody says how many threads there are to be: it meets
+/// almost all files, for each of which the others would wait, and two threads need more processor time than one.
+const ALONE: usize = 500;
 
 /// What all threads of a scan share.
 #[derive(Debug)]
@@ -121,13 +122,36 @@ pub struct Hall<'a> {
     pub users: OnceLock<Users>,
 }
 
-/// Who is being looked at, for when it does not end.
+/// Whom a thread looks at, for when it does not end; 0 for nobody.
+#[derive(Debug, Default)]
+pub struct Watched {
+    pid: AtomicI32,
+    /// While the others may have to wait for it.
+    closely: AtomicI32,
+}
+
+/// A process is looked at closely as long as this is there.
+#[derive(Debug)]
+pub struct Closely<'a>(&'a Watched);
+
+impl Watched {
+    /// A process for which the others may have to wait from now on.
+    pub fn closely(&self, pid: i32) -> Closely<'_> {
+        self.closely.store(pid, Ordering::Relaxed);
+        Closely(self)
+    }
+}
+
+impl Drop for Closely<'_> {
+    fn drop(&mut self) {
+        self.0.closely.store(0, Ordering::Relaxed);
+    }
+}
+
+/// How far a scan is.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// By each thread.
-    pids: [AtomicI32; MOST_THREADS],
-    /// By the one for which the others may wait.
-    pub closely: AtomicI32,
+    threads: [Watched; MOST_THREADS],
     /// How many were looked at.
     pub looked: AtomicUsize,
 }
@@ -136,7 +160,8 @@ impl Progress {
     /// Who is looked at, or the one for whom all wait; 0 for nobody.
     pub fn pid(&self) -> i32 {
         let at = |pid: &AtomicI32| Some(pid.load(Ordering::Relaxed)).filter(|&pid| pid != 0);
-        at(&self.closely).or_else(|| self.pids.iter().find_map(at)).unwrap_or(0)
+        let closely = self.threads.iter().find_map(|thread| at(&thread.closely));
+        closely.or_else(|| self.threads.iter().find_map(|thread| at(&thread.pid))).unwrap_or(0)
     }
 }
 
@@ -157,12 +182,9 @@ fn source(question: &Question, procs: &Procs) -> Source {
     }
 }
 
-fn threads(question: &Question, processes: usize) -> usize {
-    let by_number = || match processes {
-        0..WORTH_THREADS => 1,
-        _ => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    question.threads.unwrap_or_else(by_number).clamp(1, MOST_THREADS)
+fn threads(question: &Question) -> usize {
+    let by_processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    question.threads.unwrap_or_else(by_processors).clamp(1, MOST_THREADS)
 }
 
 /// Looks at all processes but those that are known to hang.
@@ -182,26 +204,37 @@ pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
     let own = host::own_pid(&question.proc);
     let hall = Hall { question, procs, own, source, wanted, sights, users };
     let next = AtomicUsize::new(0);
-    let work = |at: &AtomicI32| {
-        let mut scanner = Scanner::new(&hall, progress);
-        while let Some(share) = pids.get(next.fetch_add(SHARE, Ordering::Relaxed)..) {
-            for &pid in &share[..share.len().min(SHARE)] {
-                at.store(pid, Ordering::Relaxed);
-                match question.hung.pids.contains(&pid) {
-                    true => scanner.note_gap(pid, Gap::TimedOut),
-                    false => scanner.look(pid),
-                }
-                progress.looked.fetch_add(1, Ordering::Relaxed);
+    let look = |scanner: &mut Scanner<'_>, at: &Watched| {
+        let share = pids.get(next.fetch_add(SHARE, Ordering::Relaxed)..).unwrap_or_default();
+        let share = &share[..share.len().min(SHARE)];
+        for &pid in share {
+            at.pid.store(pid, Ordering::Relaxed);
+            match question.hung.pids.contains(&pid) {
+                true => scanner.note_gap(pid, Gap::TimedOut),
+                false => scanner.look(pid),
             }
+            progress.looked.fetch_add(1, Ordering::Relaxed);
         }
-        at.store(0, Ordering::Relaxed);
+        at.pid.store(0, Ordering::Relaxed);
+        !share.is_empty()
+    };
+    let work = |at| {
+        let mut scanner = Scanner::new(&hall, at);
+        while look(&mut scanner, at) {}
         scanner.seen
     };
-    let (first, others) = progress.pids.split_at(1);
+    let (first, others) = (&progress.threads[0], &progress.threads[1..threads(question)]);
     let mut seen = std::thread::scope(|scope| {
-        let others = &others[..threads(question, pids.len()) - 1];
+        let mut scanner = Scanner::new(&hall, first);
+        let alone = if question.threads.is_some() { 0 } else { ALONE };
+        let mut is_left = true;
+        while is_left && scanner.seen.scanned < alone {
+            is_left = look(&mut scanner, first);
+        }
+        let others = if is_left { others } else { &[] };
         let threads: Vec<_> = others.iter().map(|at| scope.spawn(|| work(at))).collect();
-        let mut seen = work(&first[0]);
+        while look(&mut scanner, first) {}
+        let mut seen = scanner.seen;
         for thread in threads {
             let Ok(other) = thread.join() else { bail!("the scan failed inside") };
             seen.candidates.extend(other.candidates);

@@ -5,7 +5,7 @@
 
 use super::names;
 use super::recent::Recent;
-use super::scan::{Extent, Hall, Progress, Seen};
+use super::scan::{Extent, Hall, Seen, Watched};
 use super::scripts::{self, Reading, Scripts};
 use super::sights::Sights;
 use crate::model::file::{Look, Stamp};
@@ -20,14 +20,13 @@ use crate::sys::procs::{build_id, ProcessHandle};
 use crate::sys::users::Users;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::PoisonError;
 
 /// One thread.
 #[derive(Debug)]
 pub struct Scanner<'a> {
     hall: &'a Hall<'a>,
-    progress: &'a Progress,
+    watched: &'a Watched,
     mappings: Mappings,
     recent: Recent,
     boot: Stamp,
@@ -37,10 +36,10 @@ pub struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// A thread that has seen nothing yet.
-    pub fn new(hall: &'a Hall<'a>, progress: &'a Progress) -> Scanner<'a> {
+    pub fn new(hall: &'a Hall<'a>, watched: &'a Watched) -> Scanner<'a> {
         let (mappings, recent) = (Mappings::from(hall.source), Recent::default());
         let boot = hall.sights.read().unwrap_or_else(PoisonError::into_inner).boot;
-        Scanner { hall, progress, mappings, recent, boot, seen: Seen::default() }
+        Scanner { hall, watched, mappings, recent, boot, seen: Seen::default() }
     }
 
     /// Looks at one process.
@@ -85,14 +84,13 @@ impl<'a> Scanner<'a> {
         let Some(unmet) = sights.unmet(space, self.mappings.rows()).filter(|unmet| !unmet.is_empty()) else {
             return false;
         };
-        self.progress.closely.store(process.pid, Ordering::Relaxed);
+        let _closely = self.watched.closely(process.pid);
         let program = process.look_at_exe();
         let mut subject = Subject { reader: process, maps, space, program, started: None, uses: Vec::new() };
         for row in unmet {
             subject.add_row(sights, &mut self.mappings, row);
         }
         subject.examine(sights, self.hall.question.extent);
-        self.progress.closely.store(0, Ordering::Relaxed);
         true
     }
 
@@ -177,23 +175,48 @@ impl<'a> Scanner<'a> {
 
     fn look_closely(&mut self, process: &ProcessHandle, reader: &ProcessHandle, maps: &File, namespace: Option<u64>) {
         let hall = self.hall;
-        let sights = &mut *hall.sights.write().unwrap_or_else(PoisonError::into_inner);
-        self.progress.closely.store(process.pid, Ordering::Relaxed);
-        let (space, program) = (sights.spaces.of(namespace, reader), reader.look_at_exe());
+        let (program, stat) = (reader.look_at_exe(), process.stat());
         let gap = self.mappings.fault().cloned();
-        let stat = process.stat();
         let started = stat.as_ref().ok().map(|stat| clock::of_ticks(self.boot, stat.start_ticks));
-        let mut subject = Subject { reader, maps, space, program, started, uses: Vec::new() };
+        let mut subject = Subject { reader, maps, space: Space::HOST, program, started, uses: Vec::new() };
+        let mut sights = hall.sights.read().unwrap_or_else(PoisonError::into_inner);
+        // Most of them map only what was looked at already, and then the other threads go on meanwhile.
+        if !self.all_is_settled(&sights, &mut subject, namespace) {
+            drop(sights);
+            self.look_at_all(&mut subject, namespace);
+            sights = hall.sights.read().unwrap_or_else(PoisonError::into_inner);
+        }
+        let _closely = self.watched.closely(process.pid);
+        subject.compare_upper(&sights);
+        self.keep(&sights, process, stat, subject, gap);
+    }
+
+    /// Adds the files of a process; whether all of them were met before, and no look would tell more of them.
+    fn all_is_settled(&mut self, sights: &Sights, subject: &mut Subject<'_>, namespace: Option<u64>) -> bool {
+        let Some(space) = sights.spaces.known(namespace) else { return false };
+        subject.space = space;
+        let added = (0..self.mappings.rows().len()).all(|row| subject.add_met(sights, &mut self.mappings, row));
+        let extent = self.hall.question.extent;
+        let is_settled = |usage: &Use| sights.is_settled(usage, is_examined(usage, extent));
+        added
+            && subject.uses.iter().all(is_settled)
+            && (self.hall.wanted != Wanted::Code || subject.unmet_program().is_none())
+    }
+
+    /// Adds the files of a process and looks at those that nobody has met yet, while nobody else does.
+    fn look_at_all(&mut self, subject: &mut Subject<'_>, namespace: Option<u64>) {
+        let sights = &mut *self.hall.sights.write().unwrap_or_else(PoisonError::into_inner);
+        let _closely = self.watched.closely(subject.reader.pid);
+        subject.space = sights.spaces.of(namespace, subject.reader);
+        subject.uses.clear();
         subject.add_all(sights, &mut self.mappings, |_| true);
-        if let (Wanted::Code, Some(ino)) = (hall.wanted, subject.unmet_program()) {
+        if let (Wanted::Code, Some(ino)) = (self.hall.wanted, subject.unmet_program()) {
             // Its code was mapped away, for huge pages say; its data is still there.
-            if self.mappings.read(maps, Wanted::Files).is_ok() {
+            if self.mappings.read(subject.maps, Wanted::Files).is_ok() {
                 subject.add_all(sights, &mut self.mappings, |mapping| mapping.id.ino == ino);
             }
         }
-        subject.examine(sights, hall.question.extent);
-        self.keep(sights, process, stat, subject, gap);
-        self.progress.closely.store(0, Ordering::Relaxed);
+        subject.examine(sights, self.hall.question.extent);
     }
 
     /// Keeps a process about which there may be something to say. What costs a read is asked only then.
@@ -228,7 +251,7 @@ impl<'a> Scanner<'a> {
             return;
         }
         let snapshot = self.snapshot(process, reader, stat, exe);
-        sights.ask_names(&mut uses, reader);
+        names::ask(sights, &mut uses, reader);
         uses.shrink_to_fit();
         self.seen.candidates.push(Candidate { snapshot, started: Some(started), uses, scripts, script, gap });
     }
@@ -246,6 +269,8 @@ impl<'a> Scanner<'a> {
         ProcessSnapshot {
             key: ProcessKey { pid: process.pid, start_ticks: stat.start_ticks },
             comm: stat.comm,
+            parent: stat.parent,
+            terminal: stat.terminal,
             exe,
             uid,
             user: uid.and_then(|uid| users.name(uid)).map(str::to_owned),
@@ -286,13 +311,29 @@ impl Subject<'_> {
     }
 
     fn add_row(&mut self, sights: &mut Sights, mappings: &mut Mappings, row: usize) {
-        let Row { mapping, deleted, .. } = mappings.rows()[row].clone();
-        let nameless = || sights.nameless(self.space, mapping.id, self.started);
-        let file = if deleted { None } else { nameless() }.unwrap_or_else(|| {
+        let file = self.nameless(sights, &mappings.rows()[row]).unwrap_or_else(|| {
             let named = mappings.named(self.maps, row);
             sights.file_of(self.reader, self.space, &named, &self.program)
         });
-        self.add(sights, file, &mapping);
+        self.add(sights, file, &mappings.rows()[row].mapping);
+    }
+
+    /// Adds the file of a mapping, if it was met before by the name that it has.
+    fn add_met(&mut self, sights: &Sights, mappings: &mut Mappings, row: usize) -> bool {
+        let nameless = self.nameless(sights, &mappings.rows()[row]);
+        let Some(file) = nameless.or_else(|| sights.met(self.space, &mappings.named(self.maps, row))) else {
+            return false;
+        };
+        self.add(sights, file, &mappings.rows()[row].mapping);
+        true
+    }
+
+    /// The file of a mapping whose name need not be asked for.
+    fn nameless(&self, sights: &Sights, row: &Row) -> Option<u32> {
+        if row.deleted {
+            return None;
+        }
+        sights.nameless(self.space, row.mapping.id, self.started)
     }
 
     fn add(&mut self, sights: &Sights, file: u32, mapping: &Mapping<'_>) {
@@ -334,16 +375,25 @@ impl Subject<'_> {
     }
 
     fn examine(&mut self, sights: &mut Sights, extent: Extent) {
-        for usage in &mut self.uses {
-            let code = usage.execute || usage.is_program;
-            if code || extent != Extent::Noteworthy {
+        for usage in &self.uses {
+            if is_examined(usage, extent) {
                 sights.examine(usage, self.reader, self.maps);
             }
             sights.remember(usage);
-            let upper = &sights.files[usage.file as usize].upper_build_id;
-            if let (Some(upper), true) = (upper, code) {
+        }
+    }
+
+    /// On an overlayfs a file that was written to is another one than who maps it has.
+    fn compare_upper(&mut self, sights: &Sights) {
+        for usage in self.uses.iter_mut().filter(|usage| usage.execute || usage.is_program) {
+            if let Some(upper) = &sights.files[usage.file as usize].upper_build_id {
                 usage.old_bytes = build_id(self.maps, usage.range.0).is_some_and(|mapped| mapped != *upper);
             }
         }
     }
+}
+
+/// Whether a file is looked at closely for this use of it.
+fn is_examined(usage: &Use, extent: Extent) -> bool {
+    usage.execute || usage.is_program || extent != Extent::Noteworthy
 }

@@ -1,23 +1,22 @@
 //! The files that processes map, each looked at once however many map it.
 
 use super::aside;
+use super::folders::Folders;
 use super::recent::{Met, Recent};
 use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
-use crate::model::judge::{self, ClaimIndex, Claimed, FileView, Named, Sighting, Space, Standing, Use};
+use crate::model::judge::{self, ClaimIndex, Claimed, FileView, Sighting, Space, Standing, Use};
 use crate::model::mapping::{self, Mapping};
 use crate::model::script;
-use crate::model::text::path_of;
 use crate::model::verdict::Content;
 use crate::sys::content::{self, Comparisons};
 use crate::sys::files::{Links, Root};
-use crate::sys::loader::Memory;
 use crate::sys::mappings::{Mappings, Row};
 use crate::sys::procs::{build_id, ProcessHandle};
 use crate::sys::spaces::Spaces;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,8 +31,8 @@ pub struct Sights {
     pub claims: Arc<ClaimIndex>,
     /// The files.
     pub files: Vec<FileView>,
-    /// Files by what the kernel prints of them; several names of one inode are several files.
-    known: HashMap<(Space, FileId), Vec<u32>, foldhash::fast::RandomState>,
+    /// Files by what the kernel prints of them.
+    known: HashMap<(Space, FileId), Known, foldhash::fast::RandomState>,
     /// Files of which nothing more need be asked.
     plain: HashMap<(Space, FileId), Plain, foldhash::fast::RandomState>,
     /// How many of them were removed again.
@@ -41,7 +40,7 @@ pub struct Sights {
     /// File systems, by namespace and device, and whether each is an overlayfs.
     overlays: HashMap<(Space, u64), bool>,
     /// Folders that were looked at.
-    folders: HashMap<(Space, OsString), Folder, foldhash::fast::RandomState>,
+    folders: Folders,
     /// What was compared.
     pub contents: Comparisons,
 }
@@ -65,23 +64,27 @@ struct Plain {
     everywhere: bool,
 }
 
+/// An inode that was met.
+#[derive(Debug, Default)]
+struct Known {
+    /// Several names of one inode are several files.
+    names: Vec<u32>,
+    /// Who started later cannot have mapped it by another name than the one that was met; `None` where that
+    /// cannot be told.
+    single_since: Option<Stamp>,
+}
+
 /// A namespace, and names with what they name in it.
 type Meaning = (Space, Vec<(PathBuf, Look)>);
 
-/// When something happened to a folder, at the latest.
-#[derive(Debug, Clone, Copy, Default)]
-struct Folder {
-    /// It or one above it was moved.
-    moved: Option<Stamp>,
-    /// It was changed in any way, as when a name comes into it or leaves it.
-    changed: Option<Stamp>,
-}
+/// As many files as are mapped on most hosts: a list that grows is copied.
+const USUAL_FILES: usize = 512;
 
 impl Sights {
     /// Nothing seen yet.
     pub fn new(spaces: Spaces, boot: Stamp, claims: Arc<ClaimIndex>) -> Sights {
-        let (files, known, plain) = (Vec::new(), HashMap::default(), HashMap::default());
-        let (overlays, folders) = (HashMap::new(), HashMap::default());
+        let (files, known, plain) = (Vec::with_capacity(USUAL_FILES), HashMap::default(), HashMap::default());
+        let (overlays, folders) = (HashMap::new(), Folders::default());
         let contents = Comparisons::default();
         Sights { spaces, boot, claims, files, known, plain, removed: 0, overlays, folders, contents }
     }
@@ -147,29 +150,49 @@ impl Sights {
         Some(unmet)
     }
 
+    /// Whether looking at a file once more would tell nothing new.
+    pub fn is_settled(&self, usage: &Use, is_examined: bool) -> bool {
+        (self.files[usage.file as usize].examined || !is_examined) && self.news(usage).is_none()
+    }
+
     /// Remembers a file of which nothing more need be asked.
     pub fn remember(&mut self, usage: &Use) {
+        let Some((key, new)) = self.news(usage) else { return };
+        match self.plain.get_mut(&key) {
+            Some(known) => {
+                known.executed_since = known.executed_since.or(new.executed_since);
+                known.is_program |= new.is_program;
+                known.names.extend(new.names.first().filter(|&name| !known.names.contains(name)).copied());
+            }
+            None => drop(self.plain.insert(key, new)),
+        }
+    }
+
+    /// What is to be remembered of a file and is not yet.
+    fn news(&self, usage: &Use) -> Option<((Space, FileId), Plain)> {
         let view = &self.files[usage.file as usize];
         let key = (view.sighting.space, view.sighting.printed);
         let knows_all = |plain: &Plain| {
-            plain.names.is_empty() && plain.executed_since.is_some() && plain.is_program >= usage.is_program
+            (plain.names.is_empty() || plain.names.contains(&usage.file))
+                && (plain.executed_since.is_some() || !view.examined)
+                && plain.is_program >= usage.is_program
         };
         if self.plain.get(&key).is_some_and(knows_all) {
-            return;
+            return None;
         }
         let asks_more =
             view.aside.is_some() || view.upper_build_id.is_some() || script::is_interpreter(view.sighting.path());
         if asks_more {
-            return;
+            return None;
         }
         let new = match &view.standing {
-            Standing::Replaced { .. } | Standing::Gone | Standing::Covered | Standing::Hidden(_) => return,
+            Standing::Replaced { .. } | Standing::Gone | Standing::Covered | Standing::Hidden(_) => return None,
             Standing::Live(facts) => {
                 let since = view.last_change(facts);
                 let claimed = view.claimed == Claimed::File;
                 let is_only = self.nameless(key.0, key.1, Some(Stamp::MAX)) == Some(usage.file);
                 if !is_only && !view.examined {
-                    return;
+                    return None;
                 }
                 Plain {
                     names: if is_only { Vec::new() } else { vec![usage.file] },
@@ -189,32 +212,26 @@ impl Sights {
                 everywhere: false,
             },
         };
-        match self.plain.get_mut(&key) {
-            Some(known) => {
-                known.executed_since = known.executed_since.or(new.executed_since);
-                known.is_program |= new.is_program;
-                known.names.extend(new.names.first().filter(|&name| !known.names.contains(name)).copied());
-            }
-            None => drop(self.plain.insert(key, new)),
-        }
+        Some((key, new))
+    }
+
+    /// The index of a mapped file that was met by this name.
+    pub fn met(&self, space: Space, mapping: &Mapping<'_>) -> Option<u32> {
+        let same_name = |index: &&u32| self.files[**index as usize].sighting.name == mapping.name;
+        self.known.get(&(space, mapping.id))?.names.iter().find(same_name).copied()
     }
 
     /// The index of a mapped file whose name need not be asked for: it was met, and has had no other name
     /// since the process started, which may have mapped it by a name that it lost.
     pub fn nameless(&self, space: Space, id: FileId, started: Option<Stamp>) -> Option<u32> {
-        let [index] = self.known.get(&(space, id))?.as_slice() else { return None };
-        let single = match &self.files[*index as usize].standing {
-            Standing::Live(facts) => facts.links == 1 && started.is_some_and(|started| started >= facts.changed),
-            Standing::NoFile => true,
-            Standing::Replaced { .. } | Standing::Gone | Standing::Covered | Standing::Hidden(_) => false,
-        };
-        single.then_some(*index)
+        let known = self.known.get(&(space, id))?;
+        let is_single = known.single_since.is_some_and(|since| started.unwrap_or(Stamp::MIN) >= since);
+        known.names.first().filter(|_| is_single).copied()
     }
 
     /// The index of a mapped file; looks at it when it is met for the first time.
     pub fn file_of(&mut self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, program: &Look) -> u32 {
-        let same_name = |index: &&u32| self.files[**index as usize].sighting.name == mapping.name;
-        if let Some(&index) = self.known.get(&(space, mapping.id)).and_then(|known| known.iter().find(same_name)) {
+        if let Some(index) = self.met(space, mapping) {
             return index;
         }
         let mut view = FileView::of(self.sight(process, space, mapping, program));
@@ -227,35 +244,25 @@ impl Sights {
         let path = if view.sighting.on_host { view.sighting.path().as_path() } else { Path::new("") };
         view.claimed = self.claims.claimed(path, now);
         if let (Some(_), Some(folder)) = (now, view.sighting.path().parent()) {
-            let folder = self.folder(space, folder);
+            let folder = self.folders.look(&self.spaces, space, folder);
             (view.folder_moved, view.folder_changed) = (folder.moved, folder.changed);
         }
+        let single_since = match &view.standing {
+            Standing::Live(facts) if facts.links == 1 => Some(facts.changed),
+            Standing::NoFile => Some(Stamp::MIN),
+            _ => None,
+        };
         let index = self.files.len() as u32;
         self.files.push(view);
-        let names = self.known.entry((space, mapping.id)).or_default();
-        names.push(index);
-        if names.len() > 1 {
+        let known = self.known.entry((space, mapping.id)).or_default();
+        known.names.push(index);
+        known.single_since = single_since.filter(|_| known.names.len() == 1);
+        if known.names.len() > 1 {
             // Its number alone does not tell any more by which name it is mapped.
             self.plain.remove(&(space, mapping.id));
             self.removed += 1;
         }
         index
-    }
-
-    /// What comes into a folder, or leaves it, changes both of its times; a rename of itself only the second
-    /// (inode(7)).
-    fn folder(&mut self, space: Space, folder: &Path) -> Folder {
-        // As text: hashing and comparing a path takes it apart.
-        let key = (space, folder.as_os_str().to_owned());
-        if let Some(&known) = self.folders.get(&key) {
-            return known;
-        }
-        let above = folder.parent().and_then(|above| self.folder(space, above).moved);
-        let facts = self.spaces.root(space).and_then(|root| root.look(folder, Links::Keep).found().copied());
-        let own = facts.filter(|facts| facts.changed > facts.modified).map(|facts| facts.changed);
-        let found = Folder { moved: above.max(own), changed: facts.map(|facts| facts.changed) };
-        self.folders.insert(key, found);
-        found
     }
 
     fn sight(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, program: &Look) -> Sighting {
@@ -265,8 +272,8 @@ impl Sights {
                 readings = mapping::readings(link.as_os_str().as_bytes());
             }
         }
-        let paths: Vec<PathBuf> = readings.iter().map(|name| path_of(name)).collect();
-        let (space, names) = self.meaning(process, space, mapping, &paths);
+        let paths: Vec<PathBuf> = readings.into_iter().map(|name| OsString::from_vec(name).into()).collect();
+        let (space, names) = self.meaning(process, space, mapping, paths);
         let root = self.spaces.root(space);
         // A live mapping's number cannot belong to another inode, so equal device and number are proof.
         let proven = names.iter().find_map(|(_, look)| look.found().filter(|facts| facts.id == mapping.id)).copied();
@@ -315,14 +322,13 @@ impl Sights {
     /// The namespace in which the names of a mapping mean something, and what each of them names there. The
     /// first process of a container, or one that entered it (nsenter), may still be a program of the host, that
     /// was mapped before the root was another one: its path leads to nothing from there, or to the container's file.
-    fn meaning(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, paths: &[PathBuf]) -> Meaning {
+    fn meaning(&self, process: &ProcessHandle, space: Space, mapping: &Mapping<'_>, paths: Vec<PathBuf>) -> Meaning {
         let own: Vec<Look> = paths.iter().map(|path| self.look(space, path)).collect();
-        let all = |looks: Vec<Look>| paths.iter().cloned().zip(looks).collect();
         let leads_to = |id: FileId| own.iter().filter_map(Look::found).any(|facts| facts.id == id);
         let top = |space| self.look(space, Path::new("/")).found().map(|facts| facts.id);
         let is_elsewhere = || top(space).is_some() && top(space) != top(Space::HOST);
         if space == Space::HOST || leads_to(mapping.id) || !is_elsewhere() {
-            return (space, all(own));
+            return (space, paths.into_iter().zip(own).collect());
         }
         let mapped = process.look_at_mapping(mapping.start, mapping.end).found().copied();
         let is_own = mapped.is_some_and(|mapped| leads_to(mapped.id));
@@ -334,8 +340,8 @@ impl Sights {
             facts.id == mapping.id || mapped.is_some_and(|mapped| mapped.id == facts.id) || (gone && same_system)
         };
         match !is_own && hosts.iter().filter_map(Look::found).any(is_hosts) {
-            true => (Space::HOST, all(hosts)),
-            false => (space, all(own)),
+            true => (Space::HOST, paths.into_iter().zip(hosts).collect()),
+            false => (space, paths.into_iter().zip(own).collect()),
         }
     }
 
@@ -415,36 +421,6 @@ impl Sights {
                 }
             }
             Standing::Live(_) | Standing::Gone | Standing::Covered | Standing::NoFile | Standing::Hidden(_) => {}
-        }
-    }
-
-    /// Asks the process by which names it loaded the files whose place another one may have taken.
-    pub fn ask_names(&self, uses: &mut [Use], process: &ProcessHandle) {
-        let view = |usage: &Use| &self.files[usage.file as usize];
-        if uses.iter().all(|usage| view(usage).aside.is_none()) {
-            return;
-        }
-        let Some(memory) = Memory::of(process) else { return };
-        let (program, libraries) = (memory.executed_as(), memory.libraries(process));
-        for usage in uses.iter_mut() {
-            let view = view(usage);
-            let (Some(aside), Some(root)) = (&view.aside, self.spaces.root(view.sighting.space)) else { continue };
-            let name = match usage.is_program {
-                true => program.as_ref(),
-                false => libraries.get(&view.sighting.printed),
-            };
-            usage.named = match name {
-                None => Named::Unsaid,
-                Some(name) if name.is_relative() && name.file_name() == aside.path.file_name() => Named::SamePath,
-                Some(name) if root.resolve_folder(name) == aside.path => Named::SamePath,
-                Some(_) => Named::OtherPath,
-            };
-        }
-        // A library that is found from the program's own folder ($ORIGIN of ld.so(8)) moves with it.
-        let swap = |usage: &Use| aside::swap_of(view(usage));
-        let moved = uses.iter().find(|usage| usage.is_program && usage.named == Named::SamePath).and_then(swap);
-        for usage in uses.iter_mut().filter(|usage| moved.is_some() && aside::swap_of(view(usage)) == moved) {
-            usage.named = Named::SamePath;
         }
     }
 }

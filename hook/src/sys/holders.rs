@@ -1,7 +1,7 @@
 //! Who has a file open for writing: what a lock is worth that is only a file.
 
 use super::files::{Links, Root};
-use super::procs::Procs;
+use super::proc_folder::Procs;
 use crate::model::file::{FileFacts, Look};
 use crate::model::process::Gap;
 use crate::model::text::escape;

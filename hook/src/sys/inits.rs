@@ -8,7 +8,7 @@ use crate::model::image::pseudo_terminal;
 use crate::model::init::{program_path, script_of, Daemon, Script, Service, Supervisor};
 use crate::model::owner::{cgroup_path, Owner, OwnerKind};
 use crate::model::plan::Outcome;
-use crate::model::process::ProcessKey;
+use crate::model::process::{ProcessKey, ProcessSnapshot};
 use crate::model::unit::UnitFacts;
 use anyhow::{bail, Context, Result};
 use std::cell::RefCell;
@@ -52,29 +52,38 @@ impl Services {
 
     /// Whose a process is: a service's, or somebody's at a terminal; `None` where that cannot be told.
     pub fn owner_of(&self, pid: i32) -> Option<(Owner, Option<Service>)> {
-        self.owner_in(pid, None)
+        let process = procs::open(&self.proc, pid).ok()?;
+        let stat = process.stat().ok()?;
+        if let Some(number) = stat.terminal.and_then(pseudo_terminal) {
+            return Some((at_terminal(number, process.uid()), None));
+        }
+        let service = self.service_of(process, stat.parent)?;
+        Some((owner_by(&service), Some(service)))
     }
 
-    /// The same where the path of its cgroup is known.
-    pub fn owner_in(&self, pid: i32, cgroup: Option<&[u8]>) -> Option<(Owner, Option<Service>)> {
-        let process = procs::open(&self.proc, pid).ok()?;
-        let (stat, terminal) = process.stat_and_terminal()?;
-        if let Some(number) = terminal.and_then(pseudo_terminal) {
-            let name = format!("pts/{number}");
-            return Some((Owner { kind: OwnerKind::Session, name, uid: process.uid(), ..Owner::loose() }, None));
+    /// The same of a process that was looked at already: where one of the same parent was asked for, it is
+    /// not read again.
+    pub fn owner_of_snapshot(&self, process: &ProcessSnapshot) -> Option<Owner> {
+        if let Some(number) = process.terminal.and_then(pseudo_terminal) {
+            return Some(at_terminal(number, process.uid));
         }
-        let service = self.service_of(process, stat.parent, cgroup)?;
-        Some((Owner { kind: OwnerKind::Service, name: service.name.clone(), ..Owner::loose() }, Some(service)))
+        if let Some(name) = openrc_group(&process.cgroup) {
+            return Some(owner_by(&of_openrc(name)));
+        }
+        let supervises = process.exe.as_deref().is_none_or(|exe| supervisor_of(exe).is_some());
+        let is_service = process.parent > 1 && !supervises;
+        let above = self.known.borrow().get(&process.parent).filter(|_| is_service).cloned();
+        let service = above.unwrap_or_else(|| self.owner_of(process.key.pid).and_then(|(_, service)| service));
+        service.as_ref().map(owner_by)
     }
 
     /// The service that a process belongs to: that of the supervisor above it, or of its eldest ancestor
     /// below PID 1.
-    fn service_of(&self, process: ProcessHandle, parent: i32, cgroup: Option<&[u8]>) -> Option<Service> {
-        let group = || cgroup_path(&process.cgroup()).and_then(openrc_group);
-        if let Some(name) = cgroup.map_or_else(group, openrc_group) {
-            return Some(Service { name, supervisor: Supervisor::OpenRc, folder: None });
+    fn service_of(&self, process: ProcessHandle, parent: i32) -> Option<Service> {
+        match cgroup_path(&process.cgroup()).and_then(openrc_group) {
+            Some(name) => Some(of_openrc(name)),
+            None => self.inherited(process, Some(parent), MOST_ANCESTORS),
         }
-        self.inherited(process, Some(parent), MOST_ANCESTORS)
     }
 
     /// The service that a process has from those above it: hundreds of processes have the same parent, so
@@ -134,6 +143,18 @@ impl Services {
     }
 }
 
+fn at_terminal(number: u64, uid: Option<u32>) -> Owner {
+    Owner { kind: OwnerKind::Session, name: format!("pts/{number}"), uid, ..Owner::loose() }
+}
+
+fn owner_by(service: &Service) -> Owner {
+    Owner { kind: OwnerKind::Service, name: service.name.clone(), ..Owner::loose() }
+}
+
+fn of_openrc(name: String) -> Service {
+    Service { name, supervisor: Supervisor::OpenRc, folder: None }
+}
+
 /// Facts of a service that runs: its eldest process is the main one, and says when it was started.
 fn running(service: &Service, pid: i32, start_ticks: u64) -> UnitFacts {
     UnitFacts {
@@ -174,15 +195,20 @@ fn openrc_group(path: &[u8]) -> Option<String> {
 
 /// The service of which this process is the supervisor: root's own program, in the service's folder.
 fn supervised_by(process: &ProcessHandle) -> Option<Service> {
-    let exe = process.exe()?;
-    let name = program_path(&exe).file_name()?.to_str()?.to_owned();
-    let (_, supervisor) = SUPERVISORS.iter().find(|(known, _)| *known == name)?;
+    let supervisor = supervisor_of(&process.exe()?)?;
     let folder = process.working_folder().filter(|_| process.uid() == Some(0))?;
     let own = match folder.file_name()?.to_str()? {
         "log" => return None,
         own => own.to_owned(),
     };
-    Some(Service { name: own, supervisor: *supervisor, folder: Some(folder) })
+    Some(Service { name: own, supervisor, folder: Some(folder) })
+}
+
+/// What kind of supervisor a program is by its name.
+fn supervisor_of(exe: &Path) -> Option<Supervisor> {
+    let path = program_path(exe);
+    let name = path.file_name()?;
+    SUPERVISORS.iter().find(|(known, _)| name == *known).map(|(_, supervisor)| *supervisor)
 }
 
 fn is_roots(data: &std::fs::Metadata) -> bool {

@@ -6,7 +6,7 @@
 //! mappings.
 
 use super::files::reason;
-use super::procs::Procs;
+use super::proc_folder::Procs;
 use super::raw;
 use crate::model::mapping::{parse_maps, says_deleted, Mapping, Wanted};
 use crate::model::process::Gap;
@@ -34,7 +34,7 @@ const ROOM: usize = 16 << 10;
 
 /// Whether this kernel answers questions about single mappings.
 pub fn can_be_asked(procs: &Procs) -> bool {
-    procs.open_maps("self").is_ok_and(|maps| raw::file_mapping(maps.as_fd(), 0, Wanted::Files).is_ok())
+    procs.open_own_maps().is_ok_and(|maps| raw::file_mapping(maps.as_fd(), 0, Wanted::Files).is_ok())
 }
 
 /// One mapping of a file.

@@ -22,6 +22,7 @@ pub mod picker;
 pub mod pinned;
 pub mod plugin;
 pub mod pokes;
+pub mod proc_folder;
 pub mod procs;
 pub mod program;
 pub mod progress;

@@ -1,19 +1,20 @@
 //! Processes through `/proc`, each by an open folder that a reused pid cannot fool.
 
 use super::files::{self, look_in, Root};
+use super::proc_folder::Procs;
 use super::raw;
 use crate::model::file::{FileId, Look};
-use crate::model::image::{parse_image, parse_terminal, Image};
+use crate::model::image::{parse_image, Image};
 use crate::model::mapping::Mapping;
-use crate::model::process::{decimal, parse_blocked, parse_caught, parse_start, parse_stat, parse_uid, Gap, Stat};
-use anyhow::{Context, Result};
+use crate::model::process::{decimal, parse_blocked, parse_caught, parse_process, parse_stat, parse_uid, Gap, Stat};
+use anyhow::Result;
 use procfs::process::Process;
 use procfs::ProcError;
-use rustix::fs::{AtFlags, MemfdFlags, Mode, OFlags, RawDir, StatxFlags};
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -23,10 +24,6 @@ use std::sync::OnceLock;
 const MOST_SMALL: u64 = 64 << 10;
 /// As much as one read of such a file gives.
 const USUAL_SMALL: usize = 4 << 10;
-/// Room for the names of a thousand processes.
-const LISTING: usize = 32 << 10;
-/// Numbers of namespaces have ten digits.
-const MOST_NAMESPACE: usize = 64;
 
 /// One process, held open.
 #[derive(Debug)]
@@ -34,91 +31,6 @@ pub struct ProcessHandle {
     /// Its pid.
     pub pid: i32,
     folder: OwnedFd,
-}
-
-/// The folder that `/proc` is, held open: what is asked of every process is asked relative to it,
-/// without a handle on the process.
-#[derive(Debug)]
-pub struct Procs {
-    path: PathBuf,
-    folder: OwnedFd,
-}
-
-impl Procs {
-    /// Opens the folder.
-    pub fn at(proc: &Path) -> Result<Procs> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder =
-            rustix::fs::open(proc, flags, Mode::empty()).with_context(|| format!("list {}", proc.display()))?;
-        Ok(Procs { path: proc.to_owned(), folder })
-    }
-
-    /// The pids of all processes, in ascending order where the kernel lists them so.
-    pub fn pids(&self) -> Result<Vec<i32>> {
-        let mut pids = Vec::new();
-        let mut buffer = Vec::with_capacity(LISTING);
-        let mut entries = RawDir::new(&self.folder, buffer.spare_capacity_mut());
-        while let Some(entry) = entries.next() {
-            let entry = entry.with_context(|| format!("list {}", self.path.display()))?;
-            pids.extend(decimal(entry.file_name().to_bytes()).and_then(|pid| i32::try_from(pid).ok()));
-        }
-        Ok(pids)
-    }
-
-    /// Holds a process open.
-    pub fn open(&self, pid: i32) -> Result<ProcessHandle, Gap> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = self.named(pid, ".", |name| rustix::fs::openat(&self.folder, name, flags, Mode::empty()));
-        Ok(ProcessHandle { pid, folder: folder.map_err(gap_of_errno)? })
-    }
-
-    /// Opens the list of mappings of a process (`self` is one, too).
-    pub fn open_maps(&self, process: impl std::fmt::Display) -> Result<File, Gap> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        self.named(process, "maps", |name| rustix::fs::openat(&self.folder, name, flags, Mode::empty()))
-            .map(File::from)
-            .map_err(gap_of_errno)
-    }
-
-    /// Number of the mount namespace of a process; `None` where that may not be asked.
-    pub fn mount_namespace(&self, pid: i32) -> Option<u64> {
-        let mut buffer = [0_u8; MOST_NAMESPACE];
-        let read = self.named(pid, "ns/mnt", |name| rustix::fs::readlinkat_raw(&self.folder, name, &mut buffer));
-        namespace_number(&buffer[..read.ok()?], "mnt")
-    }
-
-    /// Whether a process has more threads than one, without reading anything (proc(5): each is a
-    /// folder in `task`, and a folder has a link for each folder in it and two more).
-    pub fn has_threads(&self, pid: i32) -> bool {
-        let stat = self.named(pid, "task", |name| {
-            rustix::fs::statx(&self.folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::NLINK)
-        });
-        stat.is_ok_and(|stat| stat.stx_nlink > 3)
-    }
-
-    /// Start time in clock ticks.
-    pub fn start_ticks(&self, pid: i32) -> Option<u64> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let mut buffer = [0; 1024];
-        let read = self.named(pid, "stat", |name| {
-            let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty())?;
-            rustix::io::read(&file, &mut buffer)
-        });
-        parse_start(&buffer[..read.ok()?])
-    }
-
-    /// Does something with a name below the folder of a process; nothing is allocated for it.
-    fn named<T>(
-        &self,
-        process: impl std::fmt::Display,
-        leaf: &str,
-        act: impl FnOnce(&CStr) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
-        let mut buffer = [0_u8; 64];
-        let mut rest = &mut buffer[..];
-        write!(rest, "{process}/{leaf}\0").map_err(|_| Errno::NAMETOOLONG)?;
-        act(CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::INVAL)?)
-    }
 }
 
 /// One process by pid.
@@ -169,7 +81,8 @@ fn gap_of_io(error: &std::io::Error) -> Gap {
     }
 }
 
-fn gap_of_errno(error: Errno) -> Gap {
+/// Why something below `/proc` could not be read.
+pub fn gap_of_errno(error: Errno) -> Gap {
     gap_of_io(&error.into())
 }
 
@@ -182,6 +95,11 @@ fn says_writable(text: &[u8]) -> bool {
 }
 
 impl ProcessHandle {
+    /// A process whose folder is open (`O_PATH`).
+    pub fn at(pid: i32, folder: OwnedFd) -> ProcessHandle {
+        ProcessHandle { pid, folder }
+    }
+
     fn of(process: &Process) -> Result<ProcessHandle, Gap> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = process.open_relative_flags(".", flags).map_err(gap_of)?;
@@ -213,46 +131,58 @@ impl ProcessHandle {
         Ok(bytes)
     }
 
+    /// What the kernel prints at once: where a read leaves room, no other one would bring more.
+    fn read_record(&self, name: &str) -> Result<Vec<u8>, Gap> {
+        let (file, mut bytes) = (self.open_file(name)?, Vec::with_capacity(USUAL_SMALL));
+        loop {
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+                Ok(_) if bytes.len() < bytes.capacity() || bytes.len() as u64 >= MOST_SMALL => return Ok(bytes),
+                Ok(_) => bytes.reserve(USUAL_SMALL),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(gap_of_errno(error)),
+            }
+        }
+    }
+
     /// Opens the list of mappings.
     pub fn open_maps(&self) -> Result<File, Gap> {
         self.open_file("maps")
     }
 
-    /// State, parent, threads and start time.
+    /// State, parent, terminal, threads and start time.
     pub fn stat(&self) -> Result<Stat, Gap> {
-        let line = self.read("stat", MOST_SMALL)?;
+        let line = self.read_record("stat")?;
         parse_stat(&line).ok_or_else(|| Gap::Unparsable("stat".to_owned()))
-    }
-
-    /// State, parent and start time, and the device number of the controlling terminal, from one reading.
-    pub fn stat_and_terminal(&self) -> Option<(Stat, Option<u64>)> {
-        let line = self.read("stat", MOST_SMALL).ok()?;
-        Some((parse_stat(&line)?, parse_terminal(&line)))
     }
 
     /// The program image that it executes.
     pub fn image(&self) -> Option<Image> {
-        parse_image(&self.read("stat", MOST_SMALL).ok()?)
+        parse_image(&self.read_record("stat").ok()?)
     }
 
     /// The signals that it has handlers for, one bit each.
     pub fn caught_signals(&self) -> Option<u64> {
-        parse_caught(&self.read("status", MOST_SMALL).ok()?)
+        parse_caught(&self.read_record("status").ok()?)
     }
 
     /// The signals that it blocks: a process that reads them from a descriptor does.
     pub fn blocked_signals(&self) -> Option<u64> {
-        parse_blocked(&self.read("status", MOST_SMALL).ok()?)
+        parse_blocked(&self.read_record("status").ok()?)
+    }
+
+    /// Whether it is what it was opened as, and not a further thread of another process.
+    pub fn is_first_thread(&self) -> bool {
+        self.read_record("status").is_ok_and(|text| parse_process(&text) == Some(self.pid))
     }
 
     /// Real user id.
     pub fn uid(&self) -> Option<u32> {
-        parse_uid(&self.read("status", MOST_SMALL).ok()?)
+        parse_uid(&self.read_record("status").ok()?)
     }
 
     /// Text of `cgroup`.
     pub fn cgroup(&self) -> Vec<u8> {
-        self.read("cgroup", MOST_SMALL).unwrap_or_default()
+        self.read_record("cgroup").unwrap_or_default()
     }
 
     /// Arguments, cut short; from the process itself, so a hint and no more.

@@ -1,4 +1,4 @@
-//! `bench [COUNT…]`: reexec beside the least that any scanner must do, and beside every other tool on
+//! `bench [COUNT…]` (0: the hook alone): reexec beside the least that any scanner must do, and beside every other tool on
 //! this machine, on the very same processes; see docs/performance.md.
 //!
 //! It runs in a mount namespace of its own, in which the state of reexec and the package database are its own, so
@@ -303,16 +303,23 @@ fn main() -> Result<()> {
         yardstick: text(&compile("yardstick", scratch.path())?),
         scratch,
     };
+    measure_all(&bench, &load, &objects, &counts, &mut out)
+}
+
+/// Prints all figures, for each number of processes; 0: of the hook alone.
+fn measure_all(bench: &Bench, load: &Path, objects: &Objects, counts: &[usize], out: &mut impl Write) -> Result<()> {
     let mut each = Vec::new();
-    for count in counts {
-        let load = Load::start(&load, count, &objects, &bench.scratch)?;
-        each.push((count, bench.run(count, &load, &mut out)?));
+    for &count in counts {
+        let load = if count > 0 { Some(Load::start(load, count, objects, &bench.scratch)?) } else { None };
+        if let Some(load) = &load {
+            each.push((count, bench.run(count, load, out)?));
+        }
         writeln!(
             out,
             "the hook, milliseconds of processor time: 1 file at most 15 in all, 20 files at most 5 for the answer"
         )?;
         for files in FILES {
-            bench.hook(files, &mut out)?;
+            bench.hook(files, out)?;
         }
     }
     if let (Some((few, first)), Some((many, last))) = (each.iter().find(|(count, _)| *count >= 1000), each.last()) {

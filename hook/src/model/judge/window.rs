@@ -10,6 +10,7 @@ use crate::model::text::escape_path;
 use crate::model::time::span;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 /// Where the kernel's numbering of processes stood at a moment: pids are given out in turn, and from the
 /// lowest again behind the highest (`pid_max`, proc(5)).
@@ -65,6 +66,15 @@ impl Window {
     /// Whether a process with this pid may have been started in it.
     pub fn may_have(&self, pid: i32) -> bool {
         self.numbering.is_none_or(|(from, to)| from.may_have_given(pid, to))
+    }
+
+    /// The pids that were given in it, where they are known to be these and no others.
+    pub fn pids(&self) -> Option<RangeInclusive<i32>> {
+        let (from, to) = self.numbering?;
+        let (before, behind) = (from.last.checked_add(1)?, to.last.checked_add(1)?);
+        // Numbering has not begun anew, or those would be among them, too.
+        let is_one = from.last <= to.last && !from.may_have_given(from.last, to) && !from.may_have_given(behind, to);
+        is_one.then_some(before..=to.last)
     }
 
     /// Whether a moment lies in it.
@@ -128,6 +138,8 @@ mod tests {
         let snapshot = ProcessSnapshot {
             key: ProcessKey { pid: 2, start_ticks: 1 },
             comm: b"a".to_vec(),
+            parent: 1,
+            terminal: None,
             exe: None,
             uid: None,
             user: None,
@@ -203,6 +215,16 @@ mod tests {
             let may_have = |pid: &&i32| from.may_have_given(**pid, to);
             assert_eq!(given.iter().filter(may_have).count(), given.len(), "{from:?} {to:?}");
             assert_eq!(not.iter().find(may_have), None, "{from:?} {to:?}");
+            let window = Window { from: 0, to: 1, numbering: Some((from, to)) };
+            if let Some(pids) = window.pids() {
+                let all: Vec<i32> = (1..=to.most).filter(|&pid| window.may_have(pid)).collect();
+                assert_eq!(pids.collect::<Vec<i32>>(), all, "{from:?} {to:?}");
+            }
         }
+        let window = |numbering| Window { from: 0, to: 1, numbering };
+        assert_eq!(window(Some((at(400, 1000), at(403, 1003)))).pids(), Some(401..=403));
+        assert_eq!(window(Some((at(32766, 1000), at(301, 1004)))).pids(), None);
+        assert_eq!(window(Some((at(400, 0), at(401, 40_000)))).pids(), None);
+        assert_eq!(window(None).pids(), None);
     }
 }
