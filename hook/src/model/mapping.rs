@@ -97,12 +97,16 @@ impl<'a> Iterator for Lines<'a> {
 
 /// Whether a line is well-formed as far as its permissions, and these say that nothing is executed.
 fn is_not_code(line: &[u8]) -> bool {
-    let Some(blank) = memchr::memchr(b' ', &line[..line.len().min(MOST_RANGE)]) else { return false };
+    let searched = || memchr::memchr(b' ', &line[..line.len().min(MOST_RANGE)]);
+    let usual = (line.get(USUAL_RANGE) == Some(&b' ')).then_some(USUAL_RANGE);
+    let Some(blank) = usual.or_else(searched) else { return false };
     matches!(line.get(blank + 1..blank + 6), Some([b'r' | b'-', b'w' | b'-', b'-', b'p' | b's', b' ']))
 }
 
 /// Two 64-bit numbers in hexadecimal, what stands between them and the blank behind.
 const MOST_RANGE: usize = 34;
+/// Two addresses of 47 bits, as almost all are, and what stands between them.
+const USUAL_RANGE: usize = 25;
 
 fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
     let (start, rest) = hex(line, b'-')?;
@@ -111,8 +115,7 @@ fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
     let (offset, rest) = hex(rest.strip_prefix(b" ")?, b' ')?;
     let (major, rest) = hex(rest, b':')?;
     let (minor, rest) = hex(rest, b' ')?;
-    let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-    let (ino, rest) = rest.split_at(digits);
+    let (ino, rest) = decimal(rest)?;
     // The kernel pads with blanks up to a column; a name may itself begin with none, since it
     // begins with a slash or a bracket.
     let name = rest.trim_ascii_start_of_blanks();
@@ -124,10 +127,7 @@ fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
         execute: permissions[2] == b'x',
         shared: permissions[3] == b's',
         offset,
-        id: FileId {
-            dev: device(u32::try_from(major).ok()?, u32::try_from(minor).ok()?),
-            ino: std::str::from_utf8(ino).ok()?.parse().ok()?,
-        },
+        id: FileId { dev: device(u32::try_from(major).ok()?, u32::try_from(minor).ok()?), ino },
         name,
     })
 }
@@ -149,19 +149,39 @@ impl Blanks for [u8] {
 }
 
 fn hex(text: &[u8], until: u8) -> Option<(u64, &[u8])> {
-    let mut value: u64 = 0;
-    for (index, &byte) in text.iter().enumerate() {
-        if byte == until {
-            return (index > 0 && index <= 16).then_some((value, &text[index + 1..]));
+    let (mut value, mut index) = (0_u64, 0);
+    loop {
+        let byte = *text.get(index)?;
+        match DIGITS[usize::from(byte)] {
+            NO_DIGIT if byte == until => return (index > 0 && index <= 16).then_some((value, &text[index + 1..])),
+            NO_DIGIT => return None,
+            digit => value = value << 4 | u64::from(digit),
         }
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        value = value << 4 | u64::from(digit);
+        index += 1;
     }
-    None
+}
+
+const NO_DIGIT: u8 = 0xff;
+/// What the bytes mean as lower-case hexadecimal digits: a look in a table is most of the work for the text of `maps`.
+static DIGITS: [u8; 256] = digits();
+
+const fn digits() -> [u8; 256] {
+    let (mut table, mut digit) = ([NO_DIGIT; 256], 0);
+    while digit < 16 {
+        table[b"0123456789abcdef"[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    table
+}
+
+/// A number of decimal digits, and what is behind it.
+fn decimal(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut value, mut index) = (0_u64, 0);
+    while let Some(digit) = text.get(index).filter(|byte| byte.is_ascii_digit()) {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        index += 1;
+    }
+    (index > 0).then_some((value, &text[index..]))
 }
 
 /// The suffix that the kernel prints behind a name whose directory entry is gone.
