@@ -46,6 +46,19 @@ pub fn mount_private(scratch: &Scratch) -> Result<()> {
     Ok(())
 }
 
+/// Forgets what was upgraded since boot, and all else that earlier runs noted: to be called in a mount namespace of
+/// our own.
+pub fn forget() -> Result<()> {
+    for entry in fs::read_dir("/run/reexec")? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
 /// Says when the hook is to act.
 pub fn set_policy(when: &str) -> Result<()> {
     Ok(fs::write("/etc/reexec/policy.yaml", format!("version: 1\ndefaults: {{ when: {when}, quiet: 100ms }}\n"))?)

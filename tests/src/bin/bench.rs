@@ -9,7 +9,7 @@ use anyhow::{bail, ensure, Context, Result};
 use reexec_tests::load::{compile, measure, median, pids_in, Cost, Load, Objects, Streams};
 use reexec_tests::peers;
 use reexec_tests::place::Scratch;
-use reexec_tests::upgrade::{mount_private, set_policy, Upgrade};
+use reexec_tests::upgrade::{forget, mount_private, set_policy, Upgrade};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -199,6 +199,8 @@ impl Bench {
             Ok::<_, anyhow::Error>((cost.cpu / 1e3, fs::read_to_string(said)?))
         };
         for round in 0..=ROUNDS {
+            // Each time as the first upgrade since boot.
+            forget()?;
             set_policy("manual")?;
             let (pre, _) = run(&["hook", "dpkg", "--phase", "pre"], Some(&upgrade.announced))?;
             upgrade.replace()?;
@@ -223,6 +225,7 @@ impl Bench {
     }
 
     fn run(&self, count: usize, load: &Load, out: &mut impl Write) -> Result<f64> {
+        forget()?;
         self.check(load)?;
         let stale = load.stale.len();
         writeln!(out, "\n{count} processes, {stale} of them stale; ours found {stale} and no other, in every mode")?;
