@@ -3,6 +3,7 @@
 //! Written here because the `procfs` crate's parser loses a whole process on one non-UTF-8 name.
 
 use super::file::FileId;
+use super::process::decimal;
 
 /// One mapping, as the kernel prints or answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,8 @@ fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
     let (offset, rest) = hex(rest.strip_prefix(b" ")?, b' ')?;
     let (major, rest) = hex(rest, b':')?;
     let (minor, rest) = hex(rest, b' ')?;
-    let (ino, rest) = decimal(rest)?;
+    let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+    let (ino, rest) = rest.split_at(digits);
     // The kernel pads with blanks up to a column; a name may itself begin with none, since it
     // begins with a slash or a bracket.
     let name = rest.trim_ascii_start_of_blanks();
@@ -127,7 +129,7 @@ fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
         execute: permissions[2] == b'x',
         shared: permissions[3] == b's',
         offset,
-        id: FileId { dev: device(u32::try_from(major).ok()?, u32::try_from(minor).ok()?), ino },
+        id: FileId { dev: device(u32::try_from(major).ok()?, u32::try_from(minor).ok()?), ino: decimal(ino)? },
         name,
     })
 }
@@ -162,7 +164,8 @@ fn hex(text: &[u8], until: u8) -> Option<(u64, &[u8])> {
 }
 
 const NO_DIGIT: u8 = 0xff;
-/// What the bytes mean as lower-case hexadecimal digits: a look in a table is most of the work for the text of `maps`.
+/// What each byte means as a lower-case hexadecimal digit. A table: reading these is most of our work for the text of
+/// `maps`.
 static DIGITS: [u8; 256] = digits();
 
 const fn digits() -> [u8; 256] {
@@ -172,16 +175,6 @@ const fn digits() -> [u8; 256] {
         digit += 1;
     }
     table
-}
-
-/// A number of decimal digits, and what is behind it.
-fn decimal(text: &[u8]) -> Option<(u64, &[u8])> {
-    let (mut value, mut index) = (0_u64, 0);
-    while let Some(digit) = text.get(index).filter(|byte| byte.is_ascii_digit()) {
-        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-        index += 1;
-    }
-    (index > 0).then_some((value, &text[index..]))
 }
 
 /// The suffix that the kernel prints behind a name whose directory entry is gone.

@@ -70,12 +70,7 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 
 /// Bytes from hexadecimal digits of either case; `None` for anything else.
 pub fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    };
+    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let mut bytes = Vec::with_capacity(text.len() / 2);
     let mut pairs = text.as_bytes().chunks_exact(2);
     for pair in &mut pairs {

@@ -73,10 +73,12 @@ type Processor = HashMap<String, String>;
 /// The fields of the first processor in `/proc/cpuinfo`; of hundreds of others, each of which the kernel asks, nothing
 /// is read.
 fn processor(proc: &Path) -> Processor {
-    let Ok(file) = File::open(proc.join("cpuinfo")) else { return Processor::new() };
-    let lines = BufReader::with_capacity(4 << 10, file.take(MOST_SMALL)).lines().map_while(Result::ok);
-    let field =
-        |line: String| line.split_once(':').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
+    let Ok(file) = input::open(&proc.join("cpuinfo")) else { return Processor::new() };
+    let lines = BufReader::with_capacity(4 << 10, file.take(MOST_SMALL)).split(b'\n').map_while(Result::ok);
+    let field = |line: Vec<u8>| {
+        let line = String::from_utf8_lossy(&line);
+        line.split_once(':').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+    };
     lines.take_while(|line| !line.is_empty()).filter_map(field).collect()
 }
 

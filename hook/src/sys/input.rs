@@ -57,16 +57,21 @@ fn readable(file: impl AsFd, left: Duration) -> Result<bool> {
     }
 }
 
-/// Reads a regular file of at most `most` bytes.
-pub fn file(path: &Path, most: u64) -> Result<Vec<u8>> {
+/// Opens a regular file for reading, and nothing that makes us wait.
+pub fn open(path: &Path) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(std::io::Error::from)?);
-    let data = file.metadata()?;
-    if !data.is_file() {
+    if !file.metadata()?.is_file() {
         bail!("not a regular file");
     }
+    Ok(file)
+}
+
+/// Reads a regular file of at most `most` bytes.
+pub fn file(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let file = open(path)?;
     // And one more, to see the end.
-    let mut bytes = Vec::with_capacity(data.len().min(most) as usize + 1);
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(most) as usize + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         bail!("longer than {} MiB", most >> 20);

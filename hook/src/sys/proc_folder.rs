@@ -1,6 +1,6 @@
 //! What is asked of every process, relative to the folder that `/proc` is.
 
-use super::procs::{gap_of_errno, namespace_number, ProcessHandle};
+use super::procs::{gap_of_errno, namespace_number, open_below, ProcessHandle};
 use crate::model::process::{decimal, parse_start, Gap};
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxFlags};
@@ -53,17 +53,12 @@ impl Procs {
 
     /// Opens the list of mappings of a process.
     pub fn open_maps(&self, pid: i32) -> Result<File, Gap> {
-        self.named(pid, "maps", |name| self.open_file(name)).map_err(gap_of_errno)
+        self.named(pid, "maps", |name| open_below(&self.folder, name)).map_err(gap_of_errno)
     }
 
     /// Opens the list of our own mappings.
     pub fn open_own_maps(&self) -> Result<File, Gap> {
-        self.open_file(c"self/maps").map_err(gap_of_errno)
-    }
-
-    fn open_file(&self, name: &CStr) -> Result<File, Errno> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        rustix::fs::openat(&self.folder, name, flags, Mode::empty()).map(File::from)
+        open_below(&self.folder, c"self/maps").map_err(gap_of_errno)
     }
 
     /// Whether a process has this pid; a thread that is not the first one has a folder, too, but is not listed.
@@ -90,7 +85,7 @@ impl Procs {
     /// Start time in clock ticks.
     pub fn start_ticks(&self, pid: i32) -> Option<u64> {
         let mut buffer = [0; 1024];
-        let read = self.named(pid, "stat", |name| rustix::io::read(self.open_file(name)?, &mut buffer));
+        let read = self.named(pid, "stat", |name| rustix::io::read(open_below(&self.folder, name)?, &mut buffer));
         parse_start(&buffer[..read.ok()?])
     }
 

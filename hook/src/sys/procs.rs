@@ -12,6 +12,7 @@ use procfs::process::Process;
 use procfs::ProcError;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -81,6 +82,12 @@ fn gap_of_io(error: &std::io::Error) -> Gap {
     }
 }
 
+/// Opens a file below a folder of `/proc` for reading.
+pub fn open_below(folder: &OwnedFd, name: impl Arg) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    rustix::fs::openat(folder, name, flags, Mode::empty()).map(File::from)
+}
+
 /// Why something below `/proc` could not be read.
 pub fn gap_of_errno(error: Errno) -> Gap {
     gap_of_io(&error.into())
@@ -120,8 +127,7 @@ impl ProcessHandle {
     }
 
     fn open_file(&self, name: &str) -> Result<File, Gap> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        rustix::fs::openat(&self.folder, name, flags, Mode::empty()).map(File::from).map_err(gap_of_errno)
+        open_below(&self.folder, name).map_err(gap_of_errno)
     }
 
     fn read(&self, name: &str, most: u64) -> Result<Vec<u8>, Gap> {

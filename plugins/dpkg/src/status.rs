@@ -1,7 +1,6 @@
 //! The text of `status`: what dpkg knows of each package.
 
 use reexec_plugin_paths::lines;
-use std::ops::Range;
 
 /// One package and architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,7 +67,7 @@ fn name_in(part: &[u8]) -> &[u8] {
 /// All packages.
 #[derive(Debug, Default)]
 pub struct Status<'a> {
-    /// By name, in the order of the text.
+    /// Sorted by name; those of one name as they first came in the text.
     packages: Vec<Package<'a>>,
 }
 
@@ -86,20 +85,13 @@ impl<'a> Status<'a> {
         packages.sort_by(|a, b| a.name.cmp(b.name));
         let mut status = Status::default();
         for package in packages {
-            let from = status.range_of(package.name).start;
-            let mut same_name = status.packages[from..].iter_mut();
+            let mut same_name = status.packages.iter_mut().rev().take_while(|known| known.name == package.name);
             match same_name.find(|known| known.architecture == package.architecture) {
                 Some(known) => *known = package,
                 None => status.packages.push(package),
             }
         }
         status
-    }
-
-    fn range_of(&self, name: &[u8]) -> Range<usize> {
-        let start = self.packages.partition_point(|package| package.name < name);
-        let same = self.packages[start..].iter().take_while(|package| package.name == name).count();
-        start..start + same
     }
 
     /// The machine's own architecture: that of dpkg itself.
@@ -109,7 +101,8 @@ impl<'a> Status<'a> {
 
     /// All architectures of a package.
     pub fn named(&self, name: &[u8]) -> &[Package<'a>] {
-        &self.packages[self.range_of(name)]
+        let from = &self.packages[self.packages.partition_point(|package| package.name < name)..];
+        &from[..from.partition_point(|package| package.name == name)]
     }
 
     /// A package by its name and, where one is given, its architecture; one with files first.

@@ -1,9 +1,10 @@
-//! `bench [COUNT…]` (0: the hook alone): reexec beside the least that any scanner must do, and beside every other tool on
-//! this machine, on the very same processes; see docs/performance.md.
+//! `bench [COUNT…]`: reexec beside the least that any scanner must do, and beside every other tool on this machine,
+//! on the very same processes; 0: the hook alone. See docs/performance.md.
 //!
 //! It runs in a mount namespace of its own, in which the state of reexec and the package database are its own, so
-//! that the machine's are neither measured nor changed. Each pair of commands runs in turn, A B A B, after one run of each that does not count; the ratio
-//! is the median of the pairs' ratios, since two runs right after each other share the machine's mood.
+//! that the machine's are neither measured nor changed. Each pair of commands runs in turn, A B A B, after one run of
+//! each that does not count; the ratio is the median of the pairs' ratios, since two runs right after each other share
+//! the machine's mood.
 
 use anyhow::{bail, ensure, Context, Result};
 use reexec_tests::load::{compile, measure, median, pids_in, Cost, Load, Objects, Streams};

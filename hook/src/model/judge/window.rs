@@ -25,11 +25,15 @@ pub struct Numbering {
 }
 
 impl Numbering {
+    /// Whether so many were started before `to` that every pid may have been given out.
+    fn may_be_round(self, to: Numbering) -> bool {
+        to.started.saturating_sub(self.started) >= u64::try_from(self.most / 2).unwrap_or(0)
+    }
+
     /// Whether a process that was started after this moment and before `to` may have this pid.
     fn may_have_given(self, pid: i32, to: Numbering) -> bool {
-        let round = to.started.saturating_sub(self.started) >= u64::try_from(self.most / 2).unwrap_or(0);
         match self.last <= to.last {
-            _ if round => true,
+            _ if self.may_be_round(to) => true,
             true => self.last < pid && pid <= to.last,
             false => self.last < pid || pid <= to.last,
         }
@@ -71,10 +75,8 @@ impl Window {
     /// The pids that were given in it, where they are known to be these and no others.
     pub fn pids(&self) -> Option<RangeInclusive<i32>> {
         let (from, to) = self.numbering?;
-        let (before, behind) = (from.last.checked_add(1)?, to.last.checked_add(1)?);
-        // Numbering has not begun anew, or those would be among them, too.
-        let is_one = from.last <= to.last && !from.may_have_given(from.last, to) && !from.may_have_given(behind, to);
-        is_one.then_some(before..=to.last)
+        let in_turn = from.last <= to.last && !from.may_be_round(to);
+        in_turn.then_some(from.last.checked_add(1)?..=to.last)
     }
 
     /// Whether a moment lies in it.
