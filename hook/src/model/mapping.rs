@@ -3,7 +3,7 @@
 //! Written here because the `procfs` crate's parser loses a whole process on one non-UTF-8 name.
 
 use super::file::FileId;
-use super::process::decimal;
+use super::process::leading_decimal;
 
 /// One mapping, as the kernel prints or answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +116,7 @@ fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
     let (offset, rest) = hex(rest.strip_prefix(b" ")?, b' ')?;
     let (major, rest) = hex(rest, b':')?;
     let (minor, rest) = hex(rest, b' ')?;
-    let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-    let (ino, rest) = rest.split_at(digits);
+    let (ino, rest) = leading_decimal(rest)?;
     // The kernel pads with blanks up to a column; a name may itself begin with none, since it
     // begins with a slash or a bracket.
     let name = rest.trim_ascii_start_of_blanks();
@@ -129,7 +128,7 @@ fn parse_line(line: &[u8]) -> Option<Mapping<'_>> {
         execute: permissions[2] == b'x',
         shared: permissions[3] == b's',
         offset,
-        id: FileId { dev: device(u32::try_from(major).ok()?, u32::try_from(minor).ok()?), ino: decimal(ino)? },
+        id: FileId { dev: device(u32::try_from(major).ok()?, u32::try_from(minor).ok()?), ino },
         name,
     })
 }

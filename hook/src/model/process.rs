@@ -89,9 +89,17 @@ pub fn parse_start(line: &[u8]) -> Option<u64> {
 
 /// A number of ASCII digits.
 pub fn decimal(digits: &[u8]) -> Option<u64> {
-    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
-    let add = |value: u64, byte| value.checked_mul(10)?.checked_add(digit(byte)?);
-    (!digits.is_empty()).then_some(()).and_then(|()| digits.iter().try_fold(0, add))
+    leading_decimal(digits).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+/// The number of ASCII digits that a text begins with, and what is behind it.
+pub fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut value, mut index) = (0_u64, 0);
+    while let Some(digit) = text.get(index).filter(|byte| byte.is_ascii_digit()) {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        index += 1;
+    }
+    (index > 0).then_some((value, &text[index..]))
 }
 
 /// The real user id from `/proc/PID/status`: the owner of the folder is root's for a process that
