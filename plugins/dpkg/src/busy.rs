@@ -27,7 +27,7 @@ pub fn busy(root: &Path, sink: &mut Sink<'_>) -> Result<State, String> {
         sink.message(&held);
         return Ok(State::Busy);
     }
-    let mut unfinished = unfinished(&database.status());
+    let mut unfinished = unfinished(database.status());
     let left = updates(database.admin()).len();
     if left > 0 {
         unfinished.push(format!("{left} changes wait in {}/updates", database.admin().display()));

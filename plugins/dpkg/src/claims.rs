@@ -66,7 +66,7 @@ pub fn expand(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<()
     let database = Database::open(&mut folders)?;
     let mut claims = Claims::of(&database, &mut folders);
     for package in packages {
-        let lists = database.lists_of(package, &claims.status);
+        let lists = database.lists_of(package, claims.status);
         if lists.is_empty() {
             sink.message(&format!("{}: no such package", shown(package)));
         }
@@ -107,7 +107,7 @@ fn spellings(names: &[&[u8]], folders: &mut Folders) -> BTreeSet<Vec<u8>> {
 #[derive(Debug)]
 struct Claims<'a> {
     database: &'a Database,
-    status: Status<'a>,
+    status: &'a Status<'a>,
     diversions: Diversions<'a>,
     folders: &'a mut Folders,
     text: Vec<u8>,
@@ -140,7 +140,7 @@ impl<'a> Claims<'a> {
             }
             return;
         }
-        let lists = self.database.lists_of(&name, &self.status);
+        let lists = self.database.lists_of(&name, self.status);
         if lists.is_empty() {
             sink.message(&format!("{}: its list of files is missing", shown(&name)));
         }
@@ -176,8 +176,8 @@ impl<'a> Claims<'a> {
             if written < since {
                 continue;
             }
-            let name = list.shown(&self.status);
-            match list.package(&self.status) {
+            let name = list.shown(self.status);
+            match list.package(self.status) {
                 Some(package) if package.has_files() => sink.package(&name, b"", package.version),
                 Some(package) => sink.package(&name, package.version, b""),
                 None => sink.package(&name, b"", b""),
@@ -193,7 +193,7 @@ impl<'a> Claims<'a> {
             sink.message(&unread(list, &error));
             return;
         }
-        let package = list.shown(&self.status);
+        let package = list.shown(self.status);
         for file in files(&self.text) {
             let place = self.diversions.place(file, list.name());
             sink.file(&self.folders.resolve(place), &package);

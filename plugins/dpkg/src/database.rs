@@ -1,13 +1,16 @@
 //! The files below `/var/lib/dpkg`.
 
-use crate::status::{Package, Status};
+use crate::status::{Needed, Package, Status};
 use reexec_plugin_paths::{lines, shown, split_path, Folders};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where dpkg keeps its files.
 const ADMIN: &[u8] = b"/var/lib/dpkg";
@@ -22,12 +25,64 @@ const USUAL_FILE: usize = 64 << 10;
 /// Longest name of a package with its architecture: a file name has no more.
 const MAX_NAME: usize = 250;
 
+self_cell::self_cell!(
+    /// The text of `status`, and what it says.
+    struct Known {
+        owner: Vec<u8>,
+        #[covariant]
+        dependent: Status,
+    }
+
+    impl {Debug}
+);
+
 /// The folder of the database, and what its texts are.
 #[derive(Debug)]
 pub struct Database {
     admin: PathBuf,
-    status: Vec<u8>,
+    known: Known,
     diversions: Vec<u8>,
+    /// What the texts were read from; none where they may be other ones at the next question.
+    sources: Option<[Source; 2]>,
+}
+
+/// The database that was read last: a process is mostly asked whether dpkg is at work, and then something else.
+static LAST: Mutex<Option<Arc<Database>>> = Mutex::new(None);
+
+/// A file as it was when it was read, and held open: its inode is nobody else's as long as it is.
+#[derive(Debug)]
+struct Source(Option<(File, Stamp)>);
+
+/// Device, inode, bytes, and the times of the content and of the inode in nanoseconds.
+type Stamp = (u64, u64, u64, [(i64, i64); 2]);
+
+impl Source {
+    fn of(path: &Path) -> Source {
+        let opened = File::open(path).and_then(|file| Ok((stamp(&file.metadata()?), file)));
+        Source(opened.ok().map(|(stamp, file)| (file, stamp)))
+    }
+
+    /// Its bytes.
+    fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |(_, stamp)| usize::try_from(stamp.2).unwrap_or(usize::MAX))
+    }
+
+    /// Whether what is written right after it was read would give it another time: times are those of the kernel's
+    /// last tick, of which there are a hundred a second or more.
+    fn is_settled(&self) -> bool {
+        const TICK: Duration = Duration::from_millis(20);
+        let written = self.0.as_ref().map(|(file, _)| file.metadata().and_then(|data| data.modified()));
+        written.is_none_or(|at| at.is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago > TICK)))
+    }
+
+    fn is_still(&self, path: &Path) -> bool {
+        let now = std::fs::metadata(path).ok().map(|data| stamp(&data));
+        now == self.0.as_ref().map(|(_, stamp)| *stamp)
+    }
+}
+
+fn stamp(data: &Metadata) -> Stamp {
+    (data.dev(), data.ino(), data.size(), [(data.mtime(), data.mtime_nsec()), (data.ctime(), data.ctime_nsec())])
 }
 
 /// The list of one package's files, by its name in `info`: `NAME` or `NAME:ARCH`.
@@ -77,18 +132,32 @@ pub fn is_name(name: &[u8]) -> bool {
 }
 
 impl Database {
-    /// Opens the database below a root.
-    pub fn open(folders: &mut Folders) -> Result<Database, String> {
+    /// Opens the database below a root: what was read last, where it is still the same.
+    pub fn open(folders: &mut Folders) -> Result<Arc<Database>, String> {
         let admin = folders.resolve_folder(ADMIN);
         let admin = folders.outside(&admin);
-        let mut status = Vec::new();
-        read(&admin.join("status"), &mut status)
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = last.as_ref().filter(|known| known.admin == admin && known.is_still()) {
+            return Ok(Arc::clone(known));
+        }
+        let read = Arc::new(Database::read(admin)?);
+        *last = Some(Arc::clone(&read));
+        Ok(read)
+    }
+
+    fn read(admin: PathBuf) -> Result<Database, String> {
+        // Before they are read, so that what is written meanwhile is seen at the next question.
+        let sources = [Source::of(&admin.join("status")), Source::of(&admin.join("diversions"))];
+        let mut needed = Needed::of(sources[0].len().min(MAX_FILE));
+        read_through(&admin.join("status"), |piece| needed.take(piece))
             .map_err(|error| format!("{}: {error}", admin.join("status").display()))?;
-        for update in updates(&admin) {
+        let mut status = needed.finish();
+        let updates = updates(&admin);
+        for update in &updates {
             status.extend_from_slice(b"\n\n");
             let mut text = Vec::new();
             // Gone between the listing and now: dpkg has merged it, and the next look sees it.
-            if read(&update, &mut text).is_ok() {
+            if read(update, &mut text).is_ok() {
                 status.extend_from_slice(&text);
             }
         }
@@ -99,7 +168,16 @@ impl Database {
             }
             Ok(()) | Err(_) => {}
         }
-        Ok(Database { admin, status, diversions })
+        let known = Known::new(status, |text| Status::parse(text));
+        let lasts = updates.is_empty() && sources.iter().all(Source::is_settled);
+        Ok(Database { admin, known, diversions, sources: lasts.then_some(sources) })
+    }
+
+    fn is_still(&self) -> bool {
+        let Some([status, diversions]) = &self.sources else { return false };
+        status.is_still(&self.admin.join("status"))
+            && diversions.is_still(&self.admin.join("diversions"))
+            && updates(&self.admin).is_empty()
     }
 
     /// The folder of the database.
@@ -108,8 +186,8 @@ impl Database {
     }
 
     /// What dpkg knows of each package.
-    pub fn status(&self) -> Status<'_> {
-        Status::parse(&self.status)
+    pub fn status(&self) -> &Status<'_> {
+        self.known.borrow_dependent()
     }
 
     /// Which files are kept under another name.
@@ -210,6 +288,25 @@ fn read(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
                 return Err(ErrorKind::FileTooLarge.into());
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Reads a file in pieces, so that a megabyte of which little is needed does not become resident.
+fn read_through(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    /// Few enough to stay in the processor's cache.
+    const PIECE: usize = 16 << 10;
+    let (file, mut piece, mut all) = (File::open(path)?, vec![0; PIECE], 0);
+    loop {
+        match rustix::io::read(&file, &mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(_) if all > MAX_FILE => return Err(ErrorKind::FileTooLarge.into()),
+            Ok(read) => {
+                all += read;
+                take(&piece[..read]);
+            }
+            Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -357,7 +454,7 @@ pub mod tests {
             ("unknown", vec![]),
             ("../status", vec![]),
         ] {
-            let lists = database.lists_of(package.as_bytes(), &status);
+            let lists = database.lists_of(package.as_bytes(), status);
             let expected: Vec<_> = expected.iter().map(|name| ListName(name.as_bytes().to_vec())).collect();
             assert_eq!(lists, expected, "{package}");
         }
@@ -375,7 +472,7 @@ pub mod tests {
             ("wine32", "wine32:i386"),
             ("tzdata", "tzdata"),
         ] {
-            let shown = ListName(list.as_bytes().to_vec()).shown(&status);
+            let shown = ListName(list.as_bytes().to_vec()).shown(status);
             assert_eq!(shown, expected.as_bytes());
         }
     }
@@ -398,6 +495,35 @@ pub mod tests {
         ] {
             assert_eq!(diversions.place(path.as_bytes(), package.as_bytes()), place.as_bytes());
         }
+    }
+
+    #[test]
+    fn what_was_read_serves_the_next_question_until_a_file_changes() {
+        let root = usual();
+        let open = || Database::open(&mut Folders::below(root.path())).expect("database");
+        let files = ["var/lib/dpkg/status", "var/lib/dpkg/diversions"];
+        let long_ago = || {
+            for file in files {
+                let file = File::options().append(true).open(root.path().join(file)).expect("file");
+                file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).expect("time");
+            }
+        };
+        let (fresh, again) = (open(), open());
+        assert!(!Arc::ptr_eq(&fresh, &again), "written just now, it may be written again in the same tick");
+        long_ago();
+        // Other tests of this process open theirs meanwhile.
+        let kept = |of: &Arc<Database>| (0..100).any(|_| Arc::ptr_eq(of, &open()) || Arc::ptr_eq(&open(), &open()));
+        assert!(kept(&open()), "the same is read once");
+        let before = open();
+        root.write("status", b"Package: dash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 9\n");
+        assert_eq!(open().status().find(b"dash", None).expect("known").version, b"9");
+        assert_eq!(before.status().find(b"dash", None).expect("known").version, b"0.5.12-2");
+        long_ago();
+        open();
+        std::fs::remove_file(root.path().join(files[1])).expect("removed");
+        assert_eq!(open().diversions().pairs().count(), 0);
+        root.write("updates/0001", b"Package: dash\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 10\n");
+        assert_eq!(open().status().find(b"dash", None).expect("known").version, b"10");
     }
 
     #[test]

@@ -13,9 +13,9 @@ pub fn dependencies(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Res
     let mut folders = Folders::below(root);
     let database = Database::open(&mut folders)?;
     let status = database.status();
-    let providers = Providers::of(&status);
+    let providers = Providers::of(status);
     for (index, package) in packages.iter().enumerate() {
-        for name in providers.closure(package, &status) {
+        for name in providers.closure(package, status) {
             sink.dependency(index, &name);
         }
     }

@@ -24,12 +24,12 @@ pub fn owners(root: &Path, paths: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), S
     let hints = Hints::of(paths);
     lists.sort_by_cached_key(|list| !hints.point_at(list.name()));
     let mut search = Search::new(paths, &mut folders);
-    search.through(&lists, &database, &status, sink);
+    search.through(&lists, &database, status, sink);
     for (list, entries) in search.by_list() {
         let list = &lists[list];
-        let package = list.shown(&status);
-        let version = list.package(&status).map_or(&b""[..], |package| package.version);
-        let digests = digests(list, &entries, &database, &status);
+        let package = list.shown(status);
+        let version = list.package(status).map_or(&b""[..], |package| package.version);
+        let digests = digests(list, &entries, &database, status);
         for (entry, indexes) in &entries {
             let digest = digests.get(entry).map(|digest| (&b"md5"[..], digest.as_slice()));
             let owner = Owner { package: &package, version, digest };

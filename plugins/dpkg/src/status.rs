@@ -75,23 +75,30 @@ impl<'a> Status<'a> {
     /// Parses the text of `status`, with that of `updates/*` after it: of two entries for one
     /// package and architecture the later one counts, as for dpkg.
     pub fn parse(text: &'a [u8]) -> Status<'a> {
-        let mut packages: Vec<Package<'a>> = Vec::new();
+        // A megabyte of text has some thousand packages, each of which would be moved ten times.
+        let mut packages: Vec<Package<'a>> = Vec::with_capacity(memchr::memmem::find_iter(text, b"\n\n").count() + 1);
         let mut all = lines(text);
         while !all.rest().is_empty() {
-            packages.push(next_stanza(&mut all));
+            packages.extend(Some(next_stanza(&mut all)).filter(|package| !package.name.is_empty()));
         }
-        packages.retain(|package| !package.name.is_empty());
         // dpkg writes them sorted, so that there is little to do but for what was appended.
-        packages.sort_by(|a, b| a.name.cmp(b.name));
-        let mut status = Status::default();
-        for package in packages {
-            let mut same_name = status.packages.iter_mut().rev().take_while(|known| known.name == package.name);
+        if !packages.is_sorted_by(|a, b| a.name <= b.name) {
+            packages.sort_by(|a, b| a.name.cmp(b.name));
+        }
+        let mut kept = 0;
+        for at in 0..packages.len() {
+            let package = packages[at];
+            let mut same_name = packages[..kept].iter_mut().rev().take_while(|known| known.name == package.name);
             match same_name.find(|known| known.architecture == package.architecture) {
                 Some(known) => *known = package,
-                None => status.packages.push(package),
+                None => {
+                    packages[kept] = package;
+                    kept += 1;
+                }
             }
         }
-        status
+        packages.truncate(kept);
+        Status { packages }
     }
 
     /// The machine's own architecture: that of dpkg itself.
@@ -115,6 +122,67 @@ impl<'a> Status<'a> {
     /// All packages, by name.
     pub fn packages(&self) -> impl Iterator<Item = &Package<'a>> {
         self.packages.iter()
+    }
+}
+
+/// The fields that [`Status::parse`] looks at: a quarter of the text.
+const FIELDS: [&[u8]; 8] =
+    [b"Package:", b"Status:", b"Version:", b"Architecture:", b"Depends:", b"Pre-Depends:", b"Provides:", b"Conffiles:"];
+
+/// Of the text of `status`, which comes in pieces, the lines that are looked at.
+#[derive(Debug, Default)]
+pub struct Needed {
+    text: Vec<u8>,
+    /// A line whose end has not come yet.
+    begun: Vec<u8>,
+    /// Whether the lines that begin with a blank belong to a field that is looked at.
+    in_field: bool,
+}
+
+impl Needed {
+    /// Of a text of so many bytes.
+    pub fn of(len: usize) -> Needed {
+        Needed { text: Vec::with_capacity(len / 3), ..Needed::default() }
+    }
+
+    /// The next piece.
+    pub fn take(&mut self, piece: &[u8]) {
+        let mut from = 0;
+        for end in memchr::memchr_iter(b'\n', piece) {
+            let line = &piece[from..=end];
+            from = end + 1;
+            if self.begun.is_empty() {
+                self.line(line);
+            } else {
+                let mut whole = std::mem::take(&mut self.begun);
+                whole.extend_from_slice(line);
+                self.line(&whole);
+                whole.clear();
+                self.begun = whole;
+            }
+        }
+        self.begun.extend_from_slice(&piece[from..]);
+    }
+
+    /// The lines, once all pieces were taken.
+    pub fn finish(mut self) -> Vec<u8> {
+        let last = std::mem::take(&mut self.begun);
+        self.line(&last);
+        self.text
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        match line.first() {
+            None => return,
+            Some(b' ' | b'\t') => {}
+            Some(b'\n') => self.in_field = true,
+            Some(first) => {
+                self.in_field = b"PSVADC".contains(first) && FIELDS.iter().any(|field| line.starts_with(field));
+            }
+        }
+        if self.in_field {
+            self.text.extend_from_slice(line);
+        }
     }
 }
 
@@ -167,6 +235,23 @@ fn set<'a>(to: &mut &'a [u8], line: &'a [u8], field: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_of_the_text_is_never_looked_at_however_it_comes() {
+        let more =
+            b"Package: x\nStatus: install ok installed\nDescription: a\n b\n Package: no\nDepends: y,\n z\n\n\n \n\
+            Conffiles:\n /a 1\n /b 2 obsolete\nHomepage: -\nSection: x\nPackage: z\nVersion: 2";
+        for text in [TEXT.to_vec(), more.to_vec(), [TEXT, b"\n", more].concat()] {
+            let whole = Status::parse(&text);
+            for size in 1..=text.len() {
+                let mut needed = Needed::default();
+                text.chunks(size).for_each(|piece| needed.take(piece));
+                let kept = needed.finish();
+                assert_eq!(Status::parse(&kept).packages, whole.packages, "in pieces of {size}");
+                assert!(kept.len() < text.len());
+            }
+        }
+    }
 
     const TEXT: &[u8] = b"Package: dpkg\n\
         Status: install ok installed\n\
