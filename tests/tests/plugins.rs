@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// More than any plugin needs here, also on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Set where this program's own process is copied for each plugin's, as that of `reexec` is while it has one thread.
+const COPIED: &str = "REEXEC_TEST_COPIED";
+
 /// A folder of plugins that is root's alone, removed in the end.
 struct Folder(PathBuf);
 
@@ -58,7 +61,11 @@ impl Folder {
     }
 
     fn plugins(&self) -> Plugins {
-        Plugins::new(vec![self.0.clone()]).started_by(program().to_owned())
+        let plugins = Plugins::new(vec![self.0.clone()]);
+        match std::env::var_os(COPIED) {
+            Some(_) => plugins.copied(),
+            None => plugins.started_by(program().to_owned()),
+        }
     }
 
     fn plugin(&self, name: &str) -> Plugin {
@@ -166,6 +173,21 @@ fn a_plugin_in_c_is_asked_everything() {
         [None, owner("/1", None), owner("/2", Some(("md5", "00ff")))]
     );
     assert_eq!(plugin.busy(Path::new("/chroot"), DEADLINE).expect("busy"), Busy::Interrupted(vec!["/chroot".into()]));
+}
+
+#[test]
+fn a_copy_of_the_asking_process_is_as_good_as_a_started_one() {
+    if std::env::var_os(COPIED).is_some() {
+        return;
+    }
+    let Some(_folder) = Folder::new() else { return };
+    let own = std::env::current_exe().expect("own path");
+    // One at a time, so that the only other thread of the program waits for the test's, and holds no lock.
+    let mut all = Command::new(own);
+    let answer = all.arg("--test-threads=1").env(COPIED, "1").output().expect("runs");
+    let said = String::from_utf8_lossy(&answer.stdout);
+    assert!(answer.status.success() && said.contains(" 0 failed"), "{said}");
+    assert!(said.matches(" ... ok").count() > 15, "{said}");
 }
 
 #[test]

@@ -1,19 +1,20 @@
 //! The host's side of a plugin's process: starts it, listens until the deadline, ends it.
 
-use super::child::{stage_byte, WORD};
+use super::child::{self, stage_byte, WORD};
 use super::wire::{self, Frame, Heard, Request, Taker, Unheard, HEADER, MAX_ANSWER};
-use super::{Answer, Function, Owners, Plugin, PluginError, Question, Stage};
+use super::{Answer, Function, Host, Owners, Plugin, PluginError, Question, Stage};
 use crate::model::claim::Claim;
 use crate::model::text::escape;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{kill_process_group, pidfd_open, Pid, PidfdFlags, Signal};
-use std::io::{self, ErrorKind, Read, Write};
+use rustix::process::{kill_process, kill_process_group, pidfd_open, waitpid, Pid, PidfdFlags, Signal, WaitOptions};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Most bytes of what a plugin prints that are kept.
@@ -29,7 +30,7 @@ pub(super) fn ask(
     let request = Request { folder: plugin.folder.clone(), name: plugin.name.clone(), questions };
     let bytes = request.bytes().map_err(|why| PluginError::Question { file: file.clone(), why })?;
     let mut talk =
-        Talk::begin(&plugin.program, &bytes).map_err(|error| PluginError::Process { file: file.clone(), error })?;
+        Talk::begin(&plugin.host, &bytes).map_err(|error| PluginError::Process { file: file.clone(), error })?;
     let end =
         talk.listen(Instant::now() + deadline).map_err(|error| PluginError::Process { file: file.clone(), error })?;
     let status = talk.child.end().map_err(|error| PluginError::Process { file: file.clone(), error })?;
@@ -144,6 +145,28 @@ enum End {
     Garbage,
 }
 
+/// Whether nobody else runs in this process: a copy of it would have the locks of other threads and not them.
+fn is_one_thread() -> bool {
+    /// Of a folder without folders: its own name and the one inside.
+    const NO_FOLDER: u64 = 2;
+    // Counted by the kernel for fstat(2), not by listing.
+    std::fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == NO_FOLDER + 1)
+}
+
+/// Starts a program as the plugin's process.
+fn start(program: &Path, channel: OwnedFd, output: OwnedFd) -> io::Result<Pid> {
+    let mut command = Command::new(program);
+    command
+        .arg(WORD)
+        .env_clear()
+        .current_dir("/")
+        .stdin(channel)
+        .stdout(Stdio::from(output.try_clone()?))
+        .stderr(Stdio::from(output))
+        .process_group(0);
+    Ok(Pid::from_child(&command.spawn()?))
+}
+
 /// A running plugin's process and what was heard from it.
 struct Talk<'a> {
     child: Running,
@@ -159,21 +182,19 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn begin(program: &Path, request: &'a [u8]) -> io::Result<Self> {
+    fn begin(host: &Host, request: &'a [u8]) -> io::Result<Self> {
         let (channel, theirs) = UnixStream::pair()?;
         channel.set_nonblocking(true)?;
         let (output, output_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&output, true)?;
-        let mut command = Command::new(program);
-        command
-            .arg(WORD)
-            .env_clear()
-            .current_dir("/")
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::from(output_end.try_clone()?))
-            .stderr(Stdio::from(output_end))
-            .process_group(0);
-        let child = Running::new(command.spawn()?)?;
+        let theirs = OwnedFd::from(theirs);
+        let pid = match host {
+            Host::Copy => child::copy(theirs, output_end)?,
+            Host::Own if is_one_thread() => child::copy(theirs, output_end)?,
+            Host::Own => start(Path::new("/proc/self/exe"), theirs, output_end)?,
+            Host::Program(program) => start(program, theirs, output_end)?,
+        };
+        let child = Running::new(pid)?;
         Ok(Talk {
             child,
             channel,
@@ -251,15 +272,14 @@ impl<'a> Talk<'a> {
 
     fn hear(&mut self) -> io::Result<Option<End>> {
         self.hear_output();
-        let mut chunk = [0; 64 << 10];
         loop {
-            match self.channel.read(&mut chunk) {
-                Ok(0) => return Ok(None),
-                Ok(read) => self.heard.extend_from_slice(&chunk[..read]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
-                Err(error) => return Err(error),
+            // Twice as much as before where that was full.
+            self.heard.reserve(4 << 10);
+            match rustix::io::read(&self.channel, rustix::buffer::spare_capacity(&mut self.heard)) {
+                Ok(0) | Err(Errno::AGAIN | Errno::CONNRESET) => return Ok(None),
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
             }
             if self.heard.len() > MAX_ANSWER + 64 * HEADER {
                 return Ok(Some(End::TooMuch));
@@ -329,19 +349,17 @@ fn stage_of(byte: u8) -> Stage {
 
 /// A process that does not outlive this value, nor what it started in its process group.
 struct Running {
-    child: Child,
+    pid: Pid,
     pidfd: OwnedFd,
     reaped: bool,
 }
 
 impl Running {
-    fn new(mut child: Child) -> io::Result<Running> {
-        let pid = Pid::from_child(&child);
+    fn new(pid: Pid) -> io::Result<Running> {
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Running { child, pidfd, reaped: false }),
+            Ok(pidfd) => Ok(Running { pid, pidfd, reaped: false }),
             Err(errno) => {
-                let _ = child.kill();
-                let _ = child.wait();
+                let _ = end(pid);
                 Err(errno.into())
             }
         }
@@ -349,11 +367,21 @@ impl Running {
 
     /// Ends the process, whatever it does, and says how it ended.
     fn end(&mut self) -> io::Result<ExitStatus> {
-        // Not reaped yet, so its pid, which is its group's number, is nobody else's.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        let _ = self.child.kill();
         self.reaped = true;
-        self.child.wait()
+        end(self.pid)
+    }
+}
+
+/// Ends a child that was not reaped yet, so that its pid, which is its group's number, is nobody else's.
+fn end(pid: Pid) -> io::Result<ExitStatus> {
+    let _ = kill_process_group(pid, Signal::KILL);
+    let _ = kill_process(pid, Signal::KILL);
+    loop {
+        match waitpid(Some(pid), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(ExitStatus::from_raw(status.as_raw())),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

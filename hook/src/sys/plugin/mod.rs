@@ -1,7 +1,7 @@
 //! Loads plugins and asks them, each time in a short-lived process of its own.
 //!
-//! The host never maps a plugin: it starts its own program with the hidden argument
-//! [`child::WORD`], which gives its rights away, checks and loads the library, asks it, and hands
+//! The host never maps a plugin: a copy of its process, or its own program started with the hidden
+//! argument [`child::WORD`], gives its rights away, checks and loads the library, asks it, and hands
 //! back what it said. Whatever a plugin does there, the host has a [`PluginError`] and goes on.
 
 mod ask;
@@ -30,7 +30,16 @@ pub const FOLDER: &str = "/usr/lib/reexec/plugins";
 #[derive(Debug, Clone)]
 pub struct Plugins {
     folders: Vec<PathBuf>,
-    program: PathBuf,
+    host: Host,
+}
+
+/// What becomes a plugin's process.
+#[derive(Debug, Clone)]
+enum Host {
+    /// A copy of this process while it has one thread, its program otherwise.
+    Own,
+    Copy,
+    Program(PathBuf),
 }
 
 impl Default for Plugins {
@@ -42,13 +51,19 @@ impl Default for Plugins {
 impl Plugins {
     /// Plugins in these folders; of two with one name the first is taken.
     pub fn new(folders: Vec<PathBuf>) -> Plugins {
-        Plugins { folders, program: PathBuf::from("/proc/self/exe") }
+        Plugins { folders, host: Host::Own }
     }
 
     /// Starts this program for a plugin's process, not the running one: for tests, whose own
     /// program knows no [`child::WORD`].
     pub fn started_by(mut self, program: PathBuf) -> Plugins {
-        self.program = program;
+        self.host = Host::Program(program);
+        self
+    }
+
+    /// Copies this process, whatever threads it has: for tests, of which the others wait.
+    pub fn copied(mut self) -> Plugins {
+        self.host = Host::Copy;
         self
     }
 
@@ -90,7 +105,7 @@ impl Plugins {
             name: name.to_owned(),
             folder: folder.to_owned(),
             file: trust::file_of(folder, name),
-            program: self.program.clone(),
+            host: self.host.clone(),
         }
     }
 }
@@ -113,7 +128,7 @@ pub struct Plugin {
     name: String,
     folder: PathBuf,
     file: PathBuf,
-    program: PathBuf,
+    host: Host,
 }
 
 /// When the hook was called.
