@@ -24,7 +24,7 @@ pub fn stdin(most: usize, deadline: Duration) -> Result<Input> {
     let stdin = std::io::stdin();
     let end = Instant::now() + deadline;
     let mut input = Input::default();
-    let mut chunk = vec![0; 64 << 10];
+    let mut chunk = vec![0; 16 << 10];
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() || !readable(&stdin, left)? {

@@ -134,11 +134,12 @@ impl Store {
     pub fn sweep(&self) {
         let Ok(entries) = fs::read_dir(self.pending_folder()) else { return };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if path.extension().is_some_and(|extension| extension == "json") && read::<Pending>(&path).is_ok() {
+            let old = path.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
+            // Mostly all of it was just written, and need not be read for this.
+            if old.is_none_or(|age| age <= Duration::from_secs(60)) {
                 continue;
             }
-            let old = path.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
-            if old.is_some_and(|age| age > Duration::from_secs(60)) {
+            if path.extension().is_none_or(|extension| extension != "json") || read::<Pending>(&path).is_err() {
                 let _ = self.hold(&[path]);
             }
         }
