@@ -17,8 +17,6 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-// The hook is called in every upgrade, and describing all the other commands' arguments takes a third of a start.
-#[command(defer = true)]
 pub enum Command {
     /// Who runs old files now (read-only)
     #[command(visible_alias = "needs-restart")]
