@@ -1,7 +1,7 @@
 //! From a trigger, or from names of packages, to the exact files.
 
 use crate::database::{files, full_name, unread, Database, Diversions, ListName};
-use crate::status::{Package, Status};
+use crate::status::Package;
 use crate::trigger::{parse, triggered, Change};
 use reexec_plugin_abi::rust::{Sink, Trigger};
 use reexec_plugin_paths::{shown, Folders};
@@ -66,7 +66,7 @@ pub fn expand(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<()
     let database = Database::open(&mut folders)?;
     let mut claims = Claims::of(&database, &mut folders);
     for package in packages {
-        let lists = database.lists_of(package, claims.status);
+        let lists = database.lists_of(package);
         if lists.is_empty() {
             sink.message(&format!("{}: no such package", shown(package)));
         }
@@ -107,7 +107,6 @@ fn spellings(names: &[&[u8]], folders: &mut Folders) -> BTreeSet<Vec<u8>> {
 #[derive(Debug)]
 struct Claims<'a> {
     database: &'a Database,
-    status: &'a Status<'a>,
     diversions: Diversions<'a>,
     folders: &'a mut Folders,
     text: Vec<u8>,
@@ -115,12 +114,12 @@ struct Claims<'a> {
 
 impl<'a> Claims<'a> {
     fn of(database: &'a Database, folders: &'a mut Folders) -> Claims<'a> {
-        Claims { database, status: database.status(), diversions: database.diversions(), folders, text: Vec::new() }
+        Claims { database, diversions: database.diversions(), folders, text: Vec::new() }
     }
 
     /// A package that apt is about to change, and the files that will be replaced.
     fn change(&mut self, change: &Change<'_>, native: Option<&[u8]>, sink: &mut Sink<'_>) {
-        let native = native.unwrap_or(self.status.native());
+        let native = native.unwrap_or(self.database.status().native());
         let installed = self.installed(change, native);
         let architecture = change.architecture.or(installed.map(|package| package.architecture));
         let name = full_name(change.name, architecture, native);
@@ -140,7 +139,7 @@ impl<'a> Claims<'a> {
             }
             return;
         }
-        let lists = self.database.lists_of(&name, self.status);
+        let lists = self.database.lists_of(&name);
         if lists.is_empty() {
             sink.message(&format!("{}: its list of files is missing", shown(&name)));
         }
@@ -152,7 +151,8 @@ impl<'a> Claims<'a> {
     /// The package as it is before the change. A package may change its architecture, mostly from
     /// or to `all`; dpkg keeps such as one.
     fn installed(&self, change: &Change<'_>, native: &[u8]) -> Option<Package<'a>> {
-        let of = |architecture| self.status.find(change.name, architecture).filter(|package| package.has_files());
+        let of =
+            |architecture| self.database.status().find(change.name, architecture).filter(|package| package.has_files());
         let found = match change.architecture {
             Some(b"all") => of(Some(b"all")).or_else(|| of(Some(native))),
             Some(own) if own == native => of(Some(own)).or_else(|| of(Some(b"all"))),
@@ -176,8 +176,8 @@ impl<'a> Claims<'a> {
             if written < since {
                 continue;
             }
-            let name = list.shown(self.status);
-            match list.package(self.status) {
+            let name = list.shown(self.database.status());
+            match list.package(self.database.status()) {
                 Some(package) if package.has_files() => sink.package(&name, b"", package.version),
                 Some(package) => sink.package(&name, package.version, b""),
                 None => sink.package(&name, b"", b""),
@@ -193,7 +193,7 @@ impl<'a> Claims<'a> {
             sink.message(&unread(list, &error));
             return;
         }
-        let package = list.shown(self.status);
+        let package = list.shown(self.database.status());
         for file in files(&self.text) {
             let place = self.diversions.place(file, list.name());
             sink.file(&self.folders.resolve(place), &package);

@@ -2,6 +2,7 @@
 
 use crate::status::{Needed, Package, Status};
 use reexec_plugin_paths::{lines, shown, split_path, Folders};
+use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
@@ -10,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Where dpkg keeps its files.
 const ADMIN: &[u8] = b"/var/lib/dpkg";
@@ -42,47 +43,63 @@ pub struct Database {
     admin: PathBuf,
     known: Known,
     diversions: Vec<u8>,
-    /// What the texts were read from; none where they may be other ones at the next question.
-    sources: Option<[Source; 2]>,
+    /// What the texts were read from, `status` and `diversions`; none where they may be other ones at the next question.
+    sources: Option<(Source, Option<Source>)>,
 }
 
 /// The database that was read last: a process is mostly asked whether dpkg is at work, and then something else.
 static LAST: Mutex<Option<Arc<Database>>> = Mutex::new(None);
 
-/// A file as it was when it was read, and held open: its inode is nobody else's as long as it is.
+/// A file as it was before it was read, and held open: its inode is nobody else's as long as it is.
 #[derive(Debug)]
-struct Source(Option<(File, Stamp)>);
+struct Source {
+    file: File,
+    stamp: Stamp,
+}
 
-/// Device, inode, bytes, and the times of the content and of the inode in nanoseconds.
-type Stamp = (u64, u64, u64, [(i64, i64); 2]);
+/// What is another one whenever a file is: device, inode, bytes, and the times of the content and of the inode.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    numbers: (u64, u64),
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
+    modified: Option<SystemTime>,
+}
 
-impl Source {
-    fn of(path: &Path) -> Source {
-        let opened = File::open(path).and_then(|file| Ok((stamp(&file.metadata()?), file)));
-        Source(opened.ok().map(|(stamp, file)| (file, stamp)))
-    }
-
-    /// Its bytes.
-    fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |(_, stamp)| usize::try_from(stamp.2).unwrap_or(usize::MAX))
-    }
-
-    /// Whether what is written right after it was read would give it another time: times are those of the kernel's
-    /// last tick, of which there are a hundred a second or more.
-    fn is_settled(&self) -> bool {
-        const TICK: Duration = Duration::from_millis(20);
-        let written = self.0.as_ref().map(|(file, _)| file.metadata().and_then(|data| data.modified()));
-        written.is_none_or(|at| at.is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago > TICK)))
-    }
-
-    fn is_still(&self, path: &Path) -> bool {
-        let now = std::fs::metadata(path).ok().map(|data| stamp(&data));
-        now == self.0.as_ref().map(|(_, stamp)| *stamp)
+impl Stamp {
+    fn of(data: &Metadata) -> Stamp {
+        Stamp {
+            numbers: (data.dev(), data.ino()),
+            bytes: data.size(),
+            changed: (data.ctime(), data.ctime_nsec()),
+            modified: data.modified().ok(),
+        }
     }
 }
 
-fn stamp(data: &Metadata) -> Stamp {
-    (data.dev(), data.ino(), data.size(), [(data.mtime(), data.mtime_nsec()), (data.ctime(), data.ctime_nsec())])
+impl Source {
+    /// None where there is no such file.
+    fn open(path: &Path) -> io::Result<Option<Source>> {
+        match File::open(path).and_then(|file| Ok((Stamp::of(&file.metadata()?), file))) {
+            Ok((stamp, file)) => Ok(Some(Source { file, stamp })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether what is written from now on would give it another time: times are those of the kernel's last tick,
+    /// of which there are a hundred a second or more.
+    fn is_settled(&self) -> bool {
+        const TICK: Duration = Duration::from_millis(20);
+        self.stamp.modified.and_then(|at| at.elapsed().ok()).is_some_and(|ago| ago > TICK)
+    }
+}
+
+/// Whether a file, or that there is none, is what it was.
+fn is_still(source: Option<&Source>, path: &Path) -> bool {
+    let now = std::fs::metadata(path).ok().map(|data| Stamp::of(&data));
+    now.as_ref() == source.map(|source| &source.stamp)
 }
 
 /// The list of one package's files, by its name in `info`: `NAME` or `NAME:ARCH`.
@@ -146,37 +163,39 @@ impl Database {
     }
 
     fn read(admin: PathBuf) -> Result<Database, String> {
-        // Before they are read, so that what is written meanwhile is seen at the next question.
-        let sources = [Source::of(&admin.join("status")), Source::of(&admin.join("diversions"))];
-        let mut needed = Needed::of(sources[0].len().min(MAX_FILE));
-        read_through(&admin.join("status"), |piece| needed.take(piece))
-            .map_err(|error| format!("{}: {error}", admin.join("status").display()))?;
-        let mut status = needed.finish();
+        let opened = |name: &str| {
+            let path = admin.join(name);
+            Source::open(&path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let failed = |name: &str, error: io::Error| format!("{}: {error}", admin.join(name).display());
+        let status = opened("status")?.ok_or_else(|| failed("status", Errno::NOENT.into()))?;
+        let diversions = opened("diversions")?;
+        let settled = status.is_settled() && diversions.as_ref().is_none_or(Source::is_settled);
+        let mut needed = Needed::of(usize::try_from(status.stamp.bytes).unwrap_or(MAX_FILE).min(MAX_FILE));
+        read_through(&status.file, |piece| needed.take(piece)).map_err(|error| failed("status", error))?;
+        let mut known = needed.finish();
         let updates = updates(&admin);
         for update in &updates {
-            status.extend_from_slice(b"\n\n");
+            known.extend_from_slice(b"\n\n");
             let mut text = Vec::new();
             // Gone between the listing and now: dpkg has merged it, and the next look sees it.
-            if read(update, &mut text).is_ok() {
-                status.extend_from_slice(&text);
+            if File::open(update).and_then(|file| read(&file, &mut text)).is_ok() {
+                known.extend_from_slice(&text);
             }
         }
-        let mut diversions = Vec::new();
-        match read(&admin.join("diversions"), &mut diversions) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(format!("{}: {error}", admin.join("diversions").display()))
-            }
-            Ok(()) | Err(_) => {}
+        let mut diverted = Vec::new();
+        if let Some(source) = &diversions {
+            read(&source.file, &mut diverted).map_err(|error| failed("diversions", error))?;
         }
-        let known = Known::new(status, |text| Status::parse(text));
-        let lasts = updates.is_empty() && sources.iter().all(Source::is_settled);
-        Ok(Database { admin, known, diversions, sources: lasts.then_some(sources) })
+        let known = Known::new(known, |text| Status::parse(text));
+        let sources = (settled && updates.is_empty()).then_some((status, diversions));
+        Ok(Database { admin, known, diversions: diverted, sources })
     }
 
     fn is_still(&self) -> bool {
-        let Some([status, diversions]) = &self.sources else { return false };
-        status.is_still(&self.admin.join("status"))
-            && diversions.is_still(&self.admin.join("diversions"))
+        let Some((status, diversions)) = &self.sources else { return false };
+        is_still(Some(status), &self.admin.join("status"))
+            && is_still(diversions.as_ref(), &self.admin.join("diversions"))
             && updates(&self.admin).is_empty()
     }
 
@@ -212,7 +231,8 @@ impl Database {
 
     /// The lists of a package, as [`ListName::shown`] writes it; several where an architecture is
     /// not given and more than one is installed side by side.
-    pub fn lists_of(&self, package: &[u8], status: &Status<'_>) -> Vec<ListName> {
+    pub fn lists_of(&self, package: &[u8]) -> Vec<ListName> {
+        let status = self.status();
         let asked = ListName(package.to_vec());
         let (name, architecture) = asked.parts();
         if !is_name(name) || architecture.is_some_and(|own| !is_name(own)) {
@@ -251,7 +271,7 @@ impl Database {
 
     /// Reads a file in `info` over `text`.
     pub fn read_info(&self, list: &ListName, suffix: &str, text: &mut Vec<u8>) -> io::Result<()> {
-        read(&self.info(list, suffix), text)
+        read(&File::open(self.info(list, suffix))?, text)
     }
 }
 
@@ -269,15 +289,14 @@ pub fn updates(admin: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a file over `text`, as far as a file of the database can be long.
-fn read(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
+fn read(file: &File, text: &mut Vec<u8>) -> io::Result<()> {
     text.clear();
-    let file = File::open(path)?;
     loop {
         // As much at a time as most files have: there are hundreds of them.
         text.reserve(USUAL_FILE);
-        match rustix::io::read(&file, rustix::buffer::spare_capacity(text)) {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(text)) {
             Ok(0) => return Ok(()),
-            // The status has a megabyte.
+            // That of a kernel's headers has a megabyte.
             Ok(read) if read == text.len() && read == text.capacity() => {
                 let size = file.metadata().map_or(0, |data| data.len());
                 // And room to see the end, or it would be twice as much.
@@ -287,26 +306,26 @@ fn read(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
                 text.clear();
                 return Err(ErrorKind::FileTooLarge.into());
             }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
 /// Reads a file in pieces, so that a megabyte of which little is needed does not become resident.
-fn read_through(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+fn read_through(file: &File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     /// Few enough to stay in the processor's cache.
     const PIECE: usize = 16 << 10;
-    let (file, mut piece, mut all) = (File::open(path)?, vec![0; PIECE], 0);
+    let (mut piece, mut all) = (vec![0; PIECE], 0);
     loop {
-        match rustix::io::read(&file, &mut piece) {
+        match rustix::io::read(file, &mut piece) {
             Ok(0) => return Ok(()),
             Ok(_) if all > MAX_FILE => return Err(ErrorKind::FileTooLarge.into()),
             Ok(read) => {
                 all += read;
                 take(&piece[..read]);
             }
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -443,7 +462,6 @@ pub mod tests {
     fn the_list_of_a_package_is_found_with_and_without_its_architecture() {
         let root = usual();
         let database = Database::open(&mut Folders::below(root.path())).expect("database");
-        let status = database.status();
         for (package, expected) in [
             ("dash", vec!["dash"]),
             ("libx", vec!["libx:amd64"]),
@@ -454,7 +472,7 @@ pub mod tests {
             ("unknown", vec![]),
             ("../status", vec![]),
         ] {
-            let lists = database.lists_of(package.as_bytes(), status);
+            let lists = database.lists_of(package.as_bytes());
             let expected: Vec<_> = expected.iter().map(|name| ListName(name.as_bytes().to_vec())).collect();
             assert_eq!(lists, expected, "{package}");
         }

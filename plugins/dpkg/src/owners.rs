@@ -2,7 +2,6 @@
 //! which ends when each path has an owner.
 
 use crate::database::{unread, Database, ListName, BASIS};
-use crate::status::Status;
 use reexec_plugin_abi::rust::{Owner, Sink};
 use reexec_plugin_paths::{lines, split_path, Folders, Names};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,12 +23,12 @@ pub fn owners(root: &Path, paths: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), S
     let hints = Hints::of(paths);
     lists.sort_by_cached_key(|list| !hints.point_at(list.name()));
     let mut search = Search::new(paths, &mut folders);
-    search.through(&lists, &database, status, sink);
+    search.through(&lists, &database, sink);
     for (list, entries) in search.by_list() {
         let list = &lists[list];
         let package = list.shown(status);
         let version = list.package(status).map_or(&b""[..], |package| package.version);
-        let digests = digests(list, &entries, &database, status);
+        let digests = digests(list, &entries, &database);
         for (entry, indexes) in &entries {
             let digest = digests.get(entry).map(|digest| (&b"md5"[..], digest.as_slice()));
             let owner = Owner { package: &package, version, digest };
@@ -118,7 +117,8 @@ impl<'a> Search<'a> {
         Search { folders, places, names, asked, found: HashMap::new(), elsewhere: Vec::new() }
     }
 
-    fn through(&mut self, lists: &[ListName], database: &Database, status: &Status<'_>, sink: &mut Sink<'_>) {
+    fn through(&mut self, lists: &[ListName], database: &Database, sink: &mut Sink<'_>) {
+        let status = database.status();
         let diversions = database.diversions();
         let native = status.native();
         for (from, to) in diversions.pairs() {
@@ -211,12 +211,7 @@ fn note(
 }
 
 /// The digests that the database keeps for some entries of a list.
-fn digests(
-    list: &ListName,
-    entries: &BTreeMap<Vec<u8>, Vec<usize>>,
-    database: &Database,
-    status: &Status<'_>,
-) -> HashMap<Vec<u8>, Vec<u8>> {
+fn digests(list: &ListName, entries: &BTreeMap<Vec<u8>, Vec<usize>>, database: &Database) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut all = HashMap::new();
     // Most lines of md5sums are of other files, and most of those are of another length.
     let mut lengths = [false; 256];
@@ -246,7 +241,7 @@ fn digests(
             }
         }
     }
-    let conffiles = list.package(status).into_iter().flat_map(|package| package.conffiles());
+    let conffiles = list.package(database.status()).into_iter().flat_map(|package| package.conffiles());
     for (path, digest) in conffiles {
         keep(path, digest);
     }
