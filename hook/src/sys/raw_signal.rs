@@ -86,6 +86,19 @@ pub fn wait(held: &Held) -> Result<(i32, bool), Errno> {
     }
 }
 
+/// Makes signals in a copy of a process what they are in a started program: none held back, and none handled but
+/// by std, which tells of a stack that overflowed.
+pub fn start_anew() {
+    /// The last one that is not for real-time use (signal(7)).
+    const LAST: i32 = 31;
+    for signal in (1..=LAST).filter(|signal| ![libc::SIGSEGV, libc::SIGBUS].contains(signal)) {
+        // SAFETY: takes numbers; for those that cannot be handled it fails.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: the set is whole, and outlives the call.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &empty(), std::ptr::null_mut()) };
+}
+
 fn empty() -> libc::sigset_t {
     // SAFETY: sigemptyset(3) fills the set, whatever it was.
     unsafe {

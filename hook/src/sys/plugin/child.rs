@@ -8,6 +8,7 @@
 use super::library::Library;
 use super::wire::{put_error, record, Frame, Request, MAX_REQUEST};
 use super::{rights, Stage};
+use crate::sys::raw_signal;
 use rustix::process::{Pid, Signal};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -18,19 +19,8 @@ use std::process::ExitCode;
 /// The first argument that makes `reexec` a plugin's process. Not for people.
 pub const WORD: &str = "__plugin";
 
-/// The last signal that is not for real-time use (signal(7)).
-const LAST_SIGNAL: i32 = 31;
-/// What std handles, to tell of a stack that overflowed; any other reason is as without a handler.
-const KEPT_SIGNALS: [i32; 2] = [libc::SIGSEGV, libc::SIGBUS];
 /// Code of a process that got no request, or could not send its answer.
 const NOT_HEARD: i32 = 2;
-
-extern "C" {
-    /// Ends the process without running anybody's exit handlers.
-    fn _exit(code: i32) -> !;
-    /// Closes a descriptor; one that is none is an error number and nothing else.
-    fn close(descriptor: i32) -> i32;
-}
 
 /// Answers one request. To be called first of all, while the process has one thread.
 pub fn main() -> ExitCode {
@@ -49,7 +39,7 @@ pub(super) fn copy(channel: OwnedFd, output: OwnedFd) -> io::Result<Pid> {
                 Err(_) => NOT_HEARD,
             });
             // SAFETY: as in `answer_and_end`.
-            unsafe { _exit(code.unwrap_or(NOT_HEARD)) }
+            unsafe { libc::_exit(code.unwrap_or(NOT_HEARD)) }
         }
         pid => Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error),
     }
@@ -59,16 +49,7 @@ pub(super) fn copy(channel: OwnedFd, output: OwnedFd) -> io::Result<Pid> {
 /// standard files of the one that it was copied from.
 fn begin(channel: &OwnedFd, output: &OwnedFd) -> io::Result<()> {
     rustix::process::setpgid(None, None)?;
-    for signal in (1..=LAST_SIGNAL).filter(|signal| !KEPT_SIGNALS.contains(signal)) {
-        // SAFETY: takes numbers; for those that cannot be handled it fails.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
-    // SAFETY: a set of signals is numbers, which sigemptyset(3) sets; it outlives both calls.
-    unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-    }
+    raw_signal::start_anew();
     // SAFETY: one thread, and nothing that was borrowed from the environment is used any more.
     unsafe { libc::clearenv() };
     rustix::process::chdir("/")?;
@@ -85,7 +66,7 @@ fn answer_and_end() -> ! {
     };
     // SAFETY: nothing of ours is left to be done, and the plugin's exit handlers are not wanted:
     // they could hang or crash after a good answer.
-    unsafe { _exit(code) }
+    unsafe { libc::_exit(code) }
 }
 
 /// Closes what the package manager left open: a plugin need not see its descriptors.
@@ -104,7 +85,7 @@ fn close_inherited() {
         .collect();
     for number in numbers {
         // SAFETY: as above. The list's own, closed above, is closed once more in vain.
-        unsafe { close(number) };
+        unsafe { libc::close(number) };
     }
 }
 
