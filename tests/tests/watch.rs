@@ -3,7 +3,7 @@
 use anyhow::{ensure, Context, Result};
 use reexec_client::poke::look_now_at;
 use reexec_tests::echo::{self, Linking};
-use reexec_tests::place::{built, unique, workspace, Scratch};
+use reexec_tests::place::{built, released, unique, workspace, Scratch};
 use reexec_tests::run::{run, wait_until, Output};
 use reexec_tests::skip;
 use rustix::process::{geteuid, kill_process, Pid, Signal};
@@ -22,6 +22,7 @@ const GAP: Duration = Duration::from_secs(5);
 struct Site {
     root: Scratch,
     name: String,
+    program: PathBuf,
 }
 
 impl Site {
@@ -30,7 +31,8 @@ impl Site {
         if !geteuid().is_root() {
             return Ok(None);
         }
-        Ok(Some(Site { root: Scratch::new("watch")?, name: unique("source") }))
+        let (root, program) = (Scratch::new("watch")?, built()?.join("reexec"));
+        Ok(Some(Site { root, name: unique("source"), program }))
     }
 
     fn part(&self, part: &str) -> PathBuf {
@@ -48,7 +50,7 @@ impl Site {
     }
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(built()?.join("reexec"));
+        let mut command = Command::new(&self.program);
         command.arg("watch").arg("--root").arg(self.root.path()).args(arguments).env("SECRET", "1");
         Ok(command)
     }
@@ -227,7 +229,11 @@ fn a_check_runs_with_a_cleared_environment_and_its_exit_code_counts() -> Result<
 
 #[test]
 fn a_million_wishes_are_one_look_and_cost_no_memory() -> Result<()> {
-    let Some(site) = Site::new()? else { skip!("needs root") };
+    let Some(mut site) = Site::new()? else { skip!("needs root") };
+    // What packages have, where it was built: the other program's pages are some 13 MiB, and 3 MiB more of the same
+    // are mapped where more of the file happens to be cached.
+    site.program =
+        released().map(|folder| folder.join("reexec")).ok().filter(|at| at.is_file()).unwrap_or(site.program);
     site.counting("exit 1")?;
     let service = site.serve()?;
     wait_until("the first look", SOON, || Ok((site.looks() == 1).then_some(())))?;
