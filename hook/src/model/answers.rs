@@ -1,7 +1,8 @@
 //! What package databases answered: it holds as long as nothing that they were read from has changed.
 //!
 //! The same few files are asked about at every look, by a monitoring check every minute; and a database
-//! without an index (dpkg's, pacman's) is read to its end for a file that no package owns.
+//! without an index (dpkg's, pacman's) is read to its end for a file that no package owns. With them stand the
+//! digests of files that were held against such an answer: a C library has two megabytes.
 
 use super::claim::Ownership;
 use super::file::{FileFacts, Stamp};
@@ -15,6 +16,13 @@ const MOST_PATHS: usize = 4096;
 /// A change within this time before a question may bear the same time as what was read: file systems keep
 /// times to a few milliseconds, or to a whole second.
 const SETTLED: Stamp = 2_000_000_000;
+
+/// Who writes through a mapping changes a file's times once for each page, until the page is written back: that is
+/// after half a minute, and 5 seconds (`dirty_expire_centisecs` and `dirty_writeback_centisecs` of
+/// Documentation/admin-guide/sysctl/vm.rst).
+const WRITTEN_BACK: Stamp = 60_000_000_000;
+/// Files whose digests are kept.
+const MOST_DIGESTS: usize = 256;
 
 /// A file or folder that answers were read from; no facts where nothing was there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,10 +49,19 @@ struct Database {
     rows: Vec<Row>,
 }
 
-/// The answers of all plugins.
+/// The digest of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Digest {
+    facts: FileFacts,
+    algorithm: String,
+    digest: String,
+}
+
+/// The answers of all plugins, and the digests of files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answers {
     databases: Vec<Database>,
+    digests: Vec<Digest>,
 }
 
 impl Database {
@@ -95,6 +112,25 @@ impl Answers {
         let room = rows.len().saturating_sub(MOST_PATHS);
         rows.drain(..room);
         self.databases.push(Database { sources, rows });
+        true
+    }
+
+    /// The digest of a file that is what it was when it was read.
+    pub fn digest(&self, facts: &FileFacts, algorithm: &str) -> Option<&str> {
+        let kept = self.digests.iter().find(|kept| kept.facts == *facts && kept.algorithm == algorithm);
+        kept.map(|kept| kept.digest.as_str())
+    }
+
+    /// Keeps the digest of a file that was read from that moment on, and had these facts before and after it;
+    /// whether that may be.
+    pub fn keep_digest(&mut self, facts: FileFacts, algorithm: &str, digest: &str, read: Stamp) -> bool {
+        if facts.modified.max(facts.changed).saturating_add(WRITTEN_BACK) >= read {
+            return false;
+        }
+        self.digests.retain(|kept| kept.facts.id != facts.id || kept.algorithm != algorithm);
+        let room = (self.digests.len() + 1).saturating_sub(MOST_DIGESTS);
+        self.digests.drain(..room);
+        self.digests.push(Digest { facts, algorithm: algorithm.to_owned(), digest: digest.to_owned() });
         true
     }
 }
@@ -166,6 +202,22 @@ mod tests {
         assert!(!answers.keep(sources(5)[..1].to_vec(), rows(), 100 * SETTLED));
         assert!(!answers.keep(Vec::new(), rows(), 100 * SETTLED));
         assert_eq!(answers, Answers::default());
+    }
+
+    #[test]
+    fn a_digest_holds_until_the_file_has_another_time_and_not_where_it_was_just_written() {
+        let mut answers = Answers::default();
+        assert!(!answers.keep_digest(facts(5), "md5", "a", 5 + WRITTEN_BACK));
+        assert!(answers.keep_digest(facts(5), "md5", "a", 6 + WRITTEN_BACK));
+        assert_eq!(answers.digest(&facts(5), "md5"), Some("a"));
+        assert_eq!((answers.digest(&facts(6), "md5"), answers.digest(&facts(5), "sha256")), (None, None));
+        assert!(answers.keep_digest(facts(6), "md5", "b", 10 * WRITTEN_BACK));
+        assert_eq!((answers.digest(&facts(5), "md5"), answers.digest(&facts(6), "md5")), (None, Some("b")));
+        for ino in 0..2 * MOST_DIGESTS as u64 {
+            let other = FileFacts { id: FileId { dev: 1, ino: 10 + ino }, ..facts(5) };
+            assert!(answers.keep_digest(other, "md5", "c", 10 * WRITTEN_BACK));
+        }
+        assert_eq!(answers.digests.len(), MOST_DIGESTS);
     }
 
     #[test]

@@ -5,10 +5,11 @@ use super::scan::Seen;
 use crate::model::answers::{Answers, Source};
 use crate::model::file::FileFacts;
 use crate::model::judge::{in_question, ClaimIndex, Standing};
-use crate::sys::files::{Links, Root};
+use crate::sys::files::{look_at, Links, Root};
 use crate::sys::plugin::{Owners, Ownership, Plugin, PluginError, Plugins};
 use crate::sys::{clock, content, host};
 use std::collections::BTreeSet;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,7 +48,8 @@ pub fn ask(seen: &mut Seen, desk: &Desk<'_>, claims: &ClaimIndex) -> Vec<String>
             view.aside.as_ref().map_or(view.sighting.path().as_path(), |aside| aside.path.as_path())
         })
         .collect();
-    let (answers, gaps) = owners(desk, &paths);
+    let mut memory = Memory::open(desk);
+    let (answers, gaps) = memory.owners(&paths);
     for (&file, owner) in wanted.iter().zip(answers) {
         let view = &mut seen.files[file as usize];
         let claim = claims.file(view.sighting.path());
@@ -55,52 +57,94 @@ pub fn ask(seen: &mut Seen, desk: &Desk<'_>, claims: &ClaimIndex) -> Vec<String>
         if let (Some(Ownership { digest: Some((algorithm, packaged)), .. }), Standing::Live(_)) =
             (&owner, &view.standing)
         {
-            let now = Root::Own.open(view.sighting.path()).and_then(|file| content::digest(&file, algorithm));
-            if let Some(now) = now {
+            if let Some(now) = memory.digest(view.sighting.path(), algorithm) {
                 let same_version = claim.is_some_and(|claim| claims.is_same_version(claim));
                 view.compare_with_package(now == *packaged, same_version);
             }
         }
         view.package = owner.map(|owner| owner.package).or(by_claim);
     }
+    memory.close();
     gaps
 }
 
 /// Who owns each of the paths, and what could not be asked.
 pub fn owners(desk: &Desk<'_>, paths: &[&Path]) -> (Vec<Option<Ownership>>, Vec<String>) {
-    let mut answers: Vec<Option<Ownership>> = vec![None; paths.len()];
-    let mut gaps = Vec::new();
-    if paths.is_empty() || desk.plugins.is_empty() {
-        return (answers, gaps);
+    let mut memory = Memory::open(desk);
+    let answers = memory.owners(paths);
+    memory.close();
+    answers
+}
+
+/// What was answered before, and is kept for the next look.
+struct Memory<'a> {
+    desk: &'a Desk<'a>,
+    /// Kept where root alone can write, and for the running system.
+    keeps: bool,
+    /// What is kept, once it was asked for.
+    kept: Option<Answers>,
+    is_new: bool,
+}
+
+impl<'a> Memory<'a> {
+    fn open(desk: &'a Desk<'a>) -> Memory<'a> {
+        let keeps = desk.common.root == Path::new("/") && host::uid() == 0;
+        Memory { desk, keeps, kept: None, is_new: false }
     }
-    let root = &desk.common.root;
-    // Kept where root alone can write, and for the running system.
-    let keeps = root == Path::new("/") && host::uid() == 0;
-    let mut kept = if keeps { desk.store.answers() } else { Answers::default() };
-    let mut is_new = false;
-    for plugin in &desk.plugins {
-        let found = match kept.of(plugin.file(), paths, facts) {
-            Some(known) => known,
-            None => match ask_plugin(plugin, root, paths, &mut kept) {
-                Ok((found, new)) => {
-                    is_new |= new;
-                    found
-                }
-                Err(error) => {
-                    gaps.push(error.to_string());
-                    continue;
-                }
-            },
-        };
-        for (answer, found) in answers.iter_mut().zip(found) {
-            *answer = answer.take().or(found);
+
+    fn kept(&mut self) -> &mut Answers {
+        let (keeps, store) = (self.keeps, &self.desk.store);
+        self.kept.get_or_insert_with(|| if keeps { store.answers() } else { Answers::default() })
+    }
+
+    fn close(self) {
+        if let (Some(kept), true) = (&self.kept, self.keeps && self.is_new) {
+            // Without it the next look only takes longer.
+            let _ = self.desk.store.keep_answers(kept);
         }
     }
-    if keeps && is_new {
-        // Without it the next look only takes longer.
-        let _ = desk.store.keep_answers(&kept);
+
+    fn owners(&mut self, paths: &[&Path]) -> (Vec<Option<Ownership>>, Vec<String>) {
+        let mut answers: Vec<Option<Ownership>> = vec![None; paths.len()];
+        let mut gaps = Vec::new();
+        if paths.is_empty() {
+            return (answers, gaps);
+        }
+        let (desk, root) = (self.desk, &self.desk.common.root);
+        for plugin in &desk.plugins {
+            let found = match self.kept().of(plugin.file(), paths, facts) {
+                Some(known) => known,
+                None => match ask_plugin(plugin, root, paths, self.kept()) {
+                    Ok((found, new)) => {
+                        self.is_new |= new;
+                        found
+                    }
+                    Err(error) => {
+                        gaps.push(error.to_string());
+                        continue;
+                    }
+                },
+            };
+            for (answer, found) in answers.iter_mut().zip(found) {
+                *answer = answer.take().or(found);
+            }
+        }
+        (answers, gaps)
     }
-    (answers, gaps)
+
+    /// The digest of what stands at a path.
+    fn digest(&mut self, path: &Path, algorithm: &str) -> Option<String> {
+        let file = Root::Own.open(path)?;
+        let look = || look_at(file.as_fd()).found().copied();
+        let facts = look()?;
+        if let Some(known) = self.kept().digest(&facts, algorithm) {
+            return Some(known.to_owned());
+        }
+        let asked = clock::now();
+        let digest = content::digest(&file, algorithm)?;
+        self.is_new |= look() == Some(facts) && self.kept().keep_digest(facts, algorithm, &digest, asked);
+        Some(digest)
+    }
 }
 
 fn facts(path: &Path) -> Option<FileFacts> {
