@@ -61,11 +61,12 @@ const EXITS: [&str; 2] = ["hook/src/main.rs", "hook/src/sys/plugin"];
 
 /// Besides `main.rs`, only this asks about the streams: whether they are a terminal, how wide it is.
 /// A build script speaks to cargo, and an example is a program of its own.
-const STREAMS: [&str; 6] = [
+const STREAMS: [&str; 7] = [
     "hook/src/main.rs",
     "hook/src/sys/host",
     "hook/src/sys/log",
     "hook/src/sys/progress",
+    "hook/build.rs",
     "client/c/build.rs",
     "client/examples/ask",
 ];

@@ -7,6 +7,7 @@ use crate::model::file::Stamp;
 use crate::model::judge::{Candidate, ClaimIndex, FileView, Window};
 use crate::model::mapping::Wanted;
 use crate::model::process::Gap;
+use crate::model::reboot::release_order;
 use crate::model::starts::Starts;
 use crate::sys::clock;
 use crate::sys::host;
@@ -16,8 +17,9 @@ use crate::sys::raw;
 use crate::sys::spaces::Spaces;
 use crate::sys::users::Users;
 use anyhow::{bail, Result};
+use std::cmp::Ordering::Less;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -114,6 +116,9 @@ pub struct Hall<'a> {
     pub own: Option<i32>,
     /// Where mappings are read from.
     pub source: Source,
+    /// The printed number of a file on an overlayfs may be that of its layer, which the host may have under a path of
+    /// its own.
+    pub prints_layers: bool,
     /// Which mappings count.
     pub wanted: Wanted,
     /// The files that were met.
@@ -182,6 +187,13 @@ fn source(question: &Question, procs: &Procs) -> Source {
     }
 }
 
+/// The text does before Linux 6.8 (`show_map_vma` of fs/proc/task_mmu.c); questions came later. Of a text that is not
+/// this kernel's nobody knows.
+fn prints_layers(question: &Question, source: Source) -> bool {
+    let is_old = || question.proc != Path::new("/proc") || release_order(&host::kernel(), "6.8") == Less;
+    source == Source::Text && is_old()
+}
+
 fn threads(question: &Question) -> usize {
     let by_processors = || std::thread::available_parallelism().map_or(1, usize::from);
     question.threads.unwrap_or_else(by_processors).clamp(1, MOST_THREADS)
@@ -201,8 +213,8 @@ pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
     let spaces = Spaces::of_host(&question.proc, &silent);
     let sights = Sights::new(spaces, clock::boot(), Arc::clone(&question.claims));
     let (sights, wanted, users) = (RwLock::new(sights), wanted(question), OnceLock::new());
-    let own = host::own_pid(&question.proc);
-    let hall = Hall { question, procs, own, source, wanted, sights, users };
+    let (own, prints_layers) = (host::own_pid(&question.proc), prints_layers(question, source));
+    let hall = Hall { question, procs, own, source, prints_layers, wanted, sights, users };
     let next = AtomicUsize::new(0);
     let look = |scanner: &mut Scanner<'_>, at: &Watched| {
         let share = pids.get(next.fetch_add(SHARE, Ordering::Relaxed)..).unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::model::owner::{cgroup_path, Owner};
 use crate::model::process::{Gap, ProcessKey, ProcessSnapshot, Stat};
 use crate::model::script;
 use crate::sys::clock;
-use crate::sys::mappings::{Mappings, Row, Source};
+use crate::sys::mappings::{Mappings, Row};
 use crate::sys::procs::{build_id, ProcessHandle};
 use crate::sys::users::Users;
 use std::fs::File;
@@ -122,9 +122,7 @@ impl<'a> Scanner<'a> {
         if self.hall.question.extent != Extent::Noteworthy || self.mappings.fault().is_some() {
             return false;
         }
-        // Before Linux 6.8, which is before there were questions, the printed number of a file on an
-        // overlayfs is that of its layer, which the host may have under a path of its own.
-        if namespace.is_none() && self.hall.source == Source::Text {
+        if namespace.is_none() && self.hall.prints_layers {
             return false;
         }
         let sights = self.hall.sights.read().unwrap_or_else(PoisonError::into_inner);

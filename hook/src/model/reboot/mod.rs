@@ -3,7 +3,7 @@
 mod kernel;
 mod microcode;
 
-pub use kernel::{Image, Kernel, KernelStatus, Running};
+pub use kernel::{release_order, Image, Kernel, KernelStatus, Running};
 pub use microcode::{amd_revision, intel_revision, signature, Microcode, MicrocodeStatus, Revisions};
 
 use super::claim::Package;
