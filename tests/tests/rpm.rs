@@ -9,7 +9,7 @@ use reexec_tests::debian::{library_bytes, LIBRARY};
 use reexec_tests::hostile;
 use reexec_tests::machine::{figure, Machine, Report};
 use reexec_tests::needs_bed;
-use reexec_tests::place::{released, unique};
+use reexec_tests::place::{released, unique, workspace};
 use reexec_tests::probes::{Manager, Probes, RESTART_PROBES};
 use reexec_tests::rpm::{dnf, dnf_program, library, machine, packed, rpm, Package, BASE};
 use reexec_tests::run::wait_until;
@@ -358,6 +358,17 @@ fn without_file_triggers_dnfs_action_speaks_and_its_own_upgrade_and_removal_dist
     let said = rpm(bed, &["-U", "--force", "/srv/dist/libprobe1-4-1.x86_64.rpm"])?.success()?;
     ensure!(!format!("{}{}", said.text(), said.errors()).contains("reexec"), "{said:?}");
     assert_eq!(machine.unit("probed.service")?.state, "active");
+    Ok(())
+}
+
+#[test]
+fn what_the_doctor_looks_for_in_zypps_plugin_is_in_the_program_as_it_is_shipped() -> Result<()> {
+    let wiring: Value = serde_json::from_slice(&fs::read(workspace().join("plugins/rpm/integration/wiring.json"))?)?;
+    let wires = wiring.as_array().context("wires")?;
+    let zypp = wires.iter().find(|wire| wire["what"] == "zypp plugin").context("zypp's")?;
+    let text = zypp["contains"].as_str().context("what it contains")?.as_bytes();
+    let program = fs::read(released()?.join("reexec-rpm-dialogue"))?;
+    ensure!(!text.is_empty() && program.windows(text.len()).any(|part| part == text), "doctor would call it bent");
     Ok(())
 }
 

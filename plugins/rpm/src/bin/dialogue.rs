@@ -10,8 +10,10 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The program whose hook is called; it is removed before this one, and then there is nobody to tell.
-const REEXEC: &str = "/usr/bin/reexec";
+/// The program whose hook is called; it is removed before this one, and then there is nobody to tell. It has to stand
+/// in the program as it is: `reexec doctor` looks for it, and a compiler may make instructions of a constant.
+#[used]
+static REEXEC: &str = "/usr/bin/reexec";
 /// Longest frame or answer that is kept: a whole distribution's list of packages is some 2 MB.
 const MAX_FRAME: usize = 8 << 20;
 /// zypp and libdnf5 wait for us while the hook runs; zypp gives up on a plugin after 30 s.
