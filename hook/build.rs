@@ -2,6 +2,7 @@
 //! lie on pages all over it otherwise, of which the kernel maps those around as well.
 
 use std::env;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,19 +27,16 @@ fn main() -> io::Result<()> {
 /// Whether the linker that is going to be used takes the argument: GNU ld and LLVM's do, mold and gold do not.
 fn links_with(argument: &str) -> io::Result<bool> {
     let folder = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let source = folder.join("probe.rs");
+    fs::write(&source, "fn main() {}")?;
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.args(["--crate-name", "probe", "--crate-type", "bin", "-", "-C", &format!("link-arg={argument}")]);
+    rustc.args(["--crate-name", "probe", "--crate-type", "bin", "-C", &format!("link-arg={argument}")]);
+    rustc.arg(&source).arg("-o").arg(folder.join("probe"));
     rustc.arg("--target").arg(env::var_os("TARGET").unwrap_or_default());
-    rustc.arg("-o").arg(folder.join("probe"));
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         rustc.arg("-C").arg(format!("linker={}", linker.to_string_lossy()));
     }
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     rustc.args(flags.split('\u{1f}').filter(|flag| !flag.is_empty()));
-    rustc.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = rustc.spawn()?;
-    if let Some(mut source) = child.stdin.take() {
-        source.write_all(b"fn main() {}")?;
-    }
-    Ok(child.wait()?.success())
+    Ok(rustc.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success())
 }

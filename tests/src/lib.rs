@@ -2,6 +2,7 @@
 
 pub mod acceptance;
 pub mod bed;
+pub mod counted;
 pub mod debian;
 pub mod echo;
 pub mod fixture;

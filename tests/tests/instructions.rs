@@ -3,9 +3,10 @@
 
 use anyhow::{ensure, Context, Result};
 use reexec::sys::plugin::{child, Phase, Plugin, Plugins, TriggerInput};
+use reexec_tests::counted::{compiler, records, RECORD, VALGRIND};
 use reexec_tests::fixture::{dpkg_database, proc_folder, ANNOUNCED};
 use reexec_tests::machine::figure;
-use reexec_tests::place::{workspace, Scratch};
+use reexec_tests::place::{released, workspace, Scratch};
 use reexec_tests::run::run;
 use reexec_tests::skip;
 use serde_json::{json, Value};
@@ -19,8 +20,6 @@ use std::time::Duration;
 const WORST: f64 = 1.05;
 /// The same where it was recorded with another compiler or for another processor.
 const WORST_OF_OTHERS: f64 = 1.25;
-const RECORD: &str = "REEXEC_RECORD";
-const VALGRIND: &str = "/usr/bin/valgrind";
 const COUNTING: [&str; 2] = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
 const LONG: Duration = Duration::from_secs(300);
 
@@ -30,8 +29,7 @@ fn recorded() -> PathBuf {
 
 /// Another compiler makes other code, and another processor is given other code by the libraries.
 fn toolchain() -> Result<String> {
-    let version = run(Command::new("rustc").arg("--version"), b"", LONG)?.success()?.text();
-    let version = version.split(' ').nth(1).context("a version")?.to_owned();
+    let version = compiler()?;
     let processor = fs::read_to_string("/proc/cpuinfo")?;
     let wide = if processor.contains(" avx2 ") { "avx2" } else { "sse2" };
     Ok(format!("{version} {} {wide}", std::env::consts::ARCH))
@@ -48,11 +46,6 @@ fn count(command: &[&str]) -> Result<u64> {
 /// What callgrind says at its end.
 fn counted(said: &str) -> Option<u64> {
     said.lines().find_map(|line| line.split_once("Collected : ")).and_then(|(_, number)| number.trim().parse().ok())
-}
-
-fn released(program: &str) -> Option<PathBuf> {
-    let target = std::env::current_exe().ok()?.ancestors().nth(3)?.to_owned();
-    Some(target.join("release").join(program)).filter(|path| path.is_file())
 }
 
 /// A path that is the same in every run, since instructions depend on its length; nothing is left there.
@@ -107,11 +100,14 @@ fn no_work_takes_five_percent_more_instructions_than_were_recorded() -> Result<(
     if !Path::new(VALGRIND).exists() {
         skip!("needs {VALGRIND} (make deps)");
     }
-    let program = |name: &str| released(name).with_context(|| format!("no released {name}: make build comes first"));
-    let (reexec, work) = (program("reexec")?, program("work")?);
+    let released = released().context("nothing is released: make build comes first")?;
+    let (reexec, work) = (released.join("reexec"), released.join("work"));
+    for path in [&reexec, &work] {
+        ensure!(path.is_file(), "no released {}: make build comes first", path.display());
+    }
     let (toolchain, recorded) = (toolchain()?, recorded());
     let mut all: Value = serde_json::from_slice(&fs::read(&recorded)?)?;
-    let record = std::env::var_os(RECORD).is_some();
+    let record = records();
     let (like, worst) = match all[&toolchain].is_null() && !record {
         false => (toolchain, WORST),
         true => {
@@ -126,7 +122,7 @@ fn no_work_takes_five_percent_more_instructions_than_were_recorded() -> Result<(
     for task in ["maps-code", "maps-files", "stat", "start", "starts"] {
         figures.hold(task, count(&[&work.to_string_lossy(), task])?)?;
     }
-    hook(&mut figures, &work)?;
+    hook(&mut figures, &released)?;
     if record {
         fs::write(&recorded, format!("{all:#}\n"))?;
     }
@@ -155,10 +151,11 @@ fn look(figures: &mut Figures<'_>, reexec: &Path) -> Result<()> {
 /// What the hook does around the upgrade of a package of so many files.
 const FILES: usize = 5_000;
 
-fn hook(figures: &mut Figures<'_>, work: &Path) -> Result<()> {
+fn hook(figures: &mut Figures<'_>, released: &Path) -> Result<()> {
     let place = Fixed::new("/var/tmp/reexec-fixture")?;
     let root = place.join("root");
     let folder = dpkg_database(&root, FILES)?;
+    let work = released.join("work");
     let (work, files) = (work.to_string_lossy(), folder.to_string_lossy());
     for task in ["handles", "notes", "inodes"] {
         figures.hold(task, count(&[&work, task, &files])?)?;
@@ -168,9 +165,8 @@ fn hook(figures: &mut Figures<'_>, work: &Path) -> Result<()> {
         return Ok(());
     }
     let plugins = Fixed::new("/usr/lib/reexec-fixture")?;
-    let library = released("libreexec_dpkg.so").context("no released plugin")?;
-    fs::copy(library, plugins.join("libreexec_dpkg.so"))?;
-    let reexec = released("reexec").context("no released reexec")?;
+    fs::copy(released.join("libreexec_dpkg.so"), plugins.join("libreexec_dpkg.so"))?;
+    let reexec = released.join("reexec");
     let read = |plugin: &Plugin| {
         let trigger = TriggerInput {
             phase: Phase::Pre,

@@ -2,6 +2,7 @@
 //! are mapped: they are most of its memory.
 
 use anyhow::{ensure, Context, Result};
+use reexec_tests::counted::{compiler, records, RECORD, VALGRIND};
 use reexec_tests::fixture::proc_folder;
 use reexec_tests::machine::figure;
 use reexec_tests::place::{released, workspace, Scratch};
@@ -13,8 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const RECORD: &str = "REEXEC_RECORD";
-const VALGRIND: &str = "/usr/bin/valgrind";
 const LONG: Duration = Duration::from_secs(600);
 /// Of the bytes of executed functions. Another compiler makes other functions.
 const AT_LEAST: f64 = 0.9;
@@ -125,12 +124,6 @@ fn pattern(name: &str) -> String {
     pattern
 }
 
-/// Another compiler names and makes other functions.
-fn compiler() -> Result<String> {
-    let said = run(Command::new("rustc").arg("--version"), b"", LONG)?.success()?.text();
-    Ok(said.split(' ').take(2).collect::<Vec<_>>().join(" "))
-}
-
 fn script(program: &Program, executed: &BTreeSet<String>, compiler: &str) -> String {
     let (mut all, mut used) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
     for (name, functions) in &program.functions {
@@ -154,7 +147,7 @@ fn script(program: &Program, executed: &BTreeSet<String>, compiler: &str) -> Str
     let lines: String = patterns.map(|name| format!("    *(.text.*{name})\n")).collect();
     format!(
         "/* The functions that a look, a report and the hook execute, side by side; any others come behind them.\n   \
-         Made by `{RECORD}=1 cargo test -p reexec-tests --test layout` from a program of {compiler}. */\n\
+         Made by `{RECORD}=1 cargo test -p reexec-tests --test layout` from a program of rustc {compiler}. */\n\
          SECTIONS\n{{\n  .text.look :\n  {{\n    reexec_look_begin = .;\n{lines}    reexec_look_end = .;\n  }}\n}}\n\
          INSERT BEFORE .text;\n"
     )
@@ -172,7 +165,7 @@ fn what_a_look_executes_lies_side_by_side() -> Result<()> {
     let out = Scratch::new("layout-out")?;
     let folder: PathBuf = out.join(".");
     look(&reexec.to_string_lossy(), &folder)?;
-    if std::env::var_os(RECORD).is_some() {
+    if records() {
         let executed = executed(&folder, &program)?;
         return Ok(fs::write(list, script(&program, &executed, &compiler))?);
     }
@@ -185,8 +178,8 @@ fn what_a_look_executes_lies_side_by_side() -> Result<()> {
     let inside = program.bytes(&executed, |function| (begin..end).contains(&function.at));
     let share = inside as f64 / all as f64;
     figure(&format!("{share:.3} of {all} bytes of executed functions lie in the {} of look.ld", end - begin));
-    if share < AT_LEAST && !fs::read_to_string(list)?.contains(&format!("of {compiler}.")) {
-        skip!("hook/look.ld was made with another compiler than {compiler}: {RECORD}=1 makes it anew");
+    if share < AT_LEAST && !fs::read_to_string(list)?.contains(&format!("of rustc {compiler}.")) {
+        skip!("hook/look.ld was made with another compiler than rustc {compiler}: {RECORD}=1 makes it anew");
     }
     let outside = executed.iter().filter(|name| program.bytes([*name], |at| !(begin..end).contains(&at.at)) > 2_000);
     let outside: Vec<&String> = outside.collect();
