@@ -15,22 +15,40 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// What was typed: `words` with the program's own name before them.
+    pub fn typed(words: &[OsString]) -> Result<Cli, clap::Error> {
+        match Cli::quickly(words) {
+            Some(command) => Ok(Cli { command }),
+            None => Cli::try_parse_from(words),
+        }
+    }
+
+    /// The command, where it is one that package managers and monitors call and nothing is wrong with its
+    /// arguments. To describe those of all commands, which help and errors need, some forty pages more are written
+    /// to, and copied for each plugin.
+    fn quickly(words: &[OsString]) -> Option<Command> {
+        fn of<A: Args>(words: &[OsString], make: fn(A) -> Command) -> Option<Command> {
+            let described = A::augment_args(clap::Command::new("reexec"));
+            let matches = described.try_get_matches_from(&words[1..]).ok()?;
+            A::from_arg_matches(&matches).ok().map(make)
+        }
+        match words.get(1)?.to_str()? {
+            "hook" => of(words, Command::Hook),
+            "apply" => of(words, Command::Apply),
+            "report" | "needs-restart" => of(words, Command::Report),
+            "plan" => of(words, Command::Plan),
+            _ => None,
+        }
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Who runs old files now (read-only)
     #[command(visible_alias = "needs-restart")]
-    Report {
-        /// Print the JSON Schema of the answer, and look at nothing
-        #[arg(long, exclusive = true)]
-        schema: bool,
-        /// Of needrestart's forms only these parts (for its stand-in)
-        #[arg(long, value_enum, value_delimiter = ',', hide = true)]
-        parts: Vec<Part>,
-        /// What to look at and how to tell.
-        #[command(flatten)]
-        common: Common,
-    },
+    Report(ReportArguments),
     /// What apply would do, and by which rule
     Plan(Common),
     /// The evidence, the verdict and the rule for a pid, a unit or a path
@@ -42,26 +60,7 @@ pub enum Command {
         common: Common,
     },
     /// Do what the policy says, and prove it
-    Apply {
-        /// Wait until packages have not been changed for a while, then act on what triggers said
-        #[arg(long)]
-        after_transaction: bool,
-        /// Act inside the hook, while the package manager waits
-        #[arg(long, hide = true, conflicts_with = "after_transaction")]
-        inline: bool,
-        /// Stop before the first step
-        #[arg(long)]
-        dry_run: bool,
-        /// Also what waits for a window, or for a reboot
-        #[arg(long, conflicts_with = "after_transaction")]
-        now: bool,
-        /// Pick on a terminal what is done
-        #[arg(short, long, conflicts_with_all = ["after_transaction", "inline"])]
-        interactive: bool,
-        /// What to look at and how to tell.
-        #[command(flatten)]
-        common: Common,
-    },
+    Apply(ApplyArguments),
     /// Called by a package manager's trigger
     Hook(HookArguments),
     /// Check or show the policy
@@ -106,6 +105,43 @@ pub enum Command {
     Doctor(Common),
     /// The update service: asks its sources for something new, installs it, and proves it
     Watch(WatchArguments),
+}
+
+/// What a report is asked for.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Print the JSON Schema of the answer, and look at nothing
+    #[arg(long, exclusive = true)]
+    pub schema: bool,
+    /// Of needrestart's forms only these parts (for its stand-in)
+    #[arg(long, value_enum, value_delimiter = ',', hide = true)]
+    pub parts: Vec<Part>,
+    /// What to look at and how to tell.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// When and how far it is acted.
+#[derive(Debug, Args)]
+pub struct ApplyArguments {
+    /// Wait until packages have not been changed for a while, then act on what triggers said
+    #[arg(long)]
+    pub after_transaction: bool,
+    /// Act inside the hook, while the package manager waits
+    #[arg(long, hide = true, conflicts_with = "after_transaction")]
+    pub inline: bool,
+    /// Stop before the first step
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also what waits for a window, or for a reboot
+    #[arg(long, conflicts_with = "after_transaction")]
+    pub now: bool,
+    /// Pick on a terminal what is done
+    #[arg(short, long, conflicts_with_all = ["after_transaction", "inline"])]
+    pub interactive: bool,
+    /// What to look at and how to tell.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// How the update service works.
@@ -405,5 +441,55 @@ impl Common {
             common: Common,
         }
         Alone::parse_from(["reexec"]).common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        ["reexec"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
+    }
+
+    #[test]
+    fn what_is_parsed_quickly_is_what_the_whole_parser_says() {
+        for line in [
+            "report",
+            "needs-restart --format nagios -q",
+            "report --parts kernel,microcode --root /x --all --threads 2",
+            "report --schema",
+            "plan --policy /etc/p.yaml --color never",
+            "apply --after-transaction --verbose",
+            "apply --now --dry-run --claims -",
+            "apply -iv",
+            "hook dpkg",
+            "hook --phase pre --quiet pacman -- --strange --words",
+            "hook dpkg triggered /usr/lib --strict --root /x",
+        ] {
+            let quick = Cli::quickly(&words(line)).expect(line);
+            let whole = Cli::try_parse_from(words(line)).expect(line).command;
+            assert_eq!(format!("{quick:?}"), format!("{whole:?}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_and_errors_are_those_of_the_whole_parser() {
+        for line in [
+            "",
+            "--help",
+            "report --help",
+            "apply --version",
+            "report --nothing",
+            "report --schema --all",
+            "apply --now --after-transaction",
+            "hook",
+            "plan --format strange",
+            "hook --phase never dpkg",
+        ] {
+            assert!(Cli::quickly(&words(line)).is_none(), "{line}");
+            let told = Cli::typed(&words(line)).expect_err(line).to_string();
+            assert_eq!(told, Cli::try_parse_from(words(line)).expect_err(line).to_string());
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! `reexec`: parse, call, print, exit.
 
 use clap::error::ErrorKind;
-use clap::Parser;
 use reexec::cli::{Cli, Command};
 use reexec::model::watch;
 use reexec::run::command::{self, Answer};
@@ -12,16 +11,17 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // The words that our own children are called with.
-    let mut words = std::env::args_os().skip(1).map(|word| word.into_string().ok());
-    match words.next().flatten().as_deref() {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let mut words = typed.iter().skip(1).map(|word| word.to_str());
+    match words.next().flatten() {
         Some(child::WORD) => return child::main(),
         Some(user::WORD) => {
-            return ExitCode::from(tell(&command::errand(words.next().flatten().as_deref())).unwrap_or(2));
+            return ExitCode::from(tell(&command::errand(words.next().flatten())).unwrap_or(2));
         }
         Some(watch::NOTE) => return ExitCode::from(tell(&command::note()).unwrap_or(2)),
         _ => {}
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::typed(&typed) {
         Ok(cli) => cli,
         Err(error) => {
             let printed = error.print();

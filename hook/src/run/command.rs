@@ -3,7 +3,9 @@
 use super::apply::{self, Mode, Moment, Order};
 use super::desk::Desk;
 use super::{doctor, explain, history, hook, marks, policy, report, told, watch};
-use crate::cli::{Color, Command, Common, Format, HookArguments, Part, ReplaceArguments};
+use crate::cli::{
+    ApplyArguments, Color, Command, Common, Format, HookArguments, Part, ReplaceArguments, ReportArguments,
+};
 use crate::model::report::Report;
 use crate::render::needrestart::Parts;
 use crate::render::text::{self, Asked, Style};
@@ -65,28 +67,30 @@ pub fn errand(uid: Option<&str>) -> Answer {
 
 /// Runs a command.
 pub fn run(command: &Command) -> Answer {
-    if let Command::Report { common, .. }
+    if let Command::Report(ReportArguments { common, .. })
     | Command::Plan(common)
-    | Command::Apply { common, .. }
+    | Command::Apply(ApplyArguments { common, .. })
     | Command::Replace(ReplaceArguments { common, .. }) = command
     {
         progress::want(common.format == Format::Text && !common.quiet && common.color != Color::Never);
     }
     let answer = match command {
-        Command::Report { schema: true, .. } => Ok(Answer { text: json::SCHEMA_TEXT.to_owned(), ..Answer::default() }),
-        Command::Report { common, parts, .. } => look(common, Asked::Report, needrestart_parts(parts)),
+        Command::Report(typed) if typed.schema => {
+            Ok(Answer { text: json::SCHEMA_TEXT.to_owned(), ..Answer::default() })
+        }
+        Command::Report(typed) => look(&typed.common, Asked::Report, needrestart_parts(&typed.parts)),
         Command::Plan(common) => look(common, Asked::Plan, Parts::ALL),
         Command::Explain { what, common } => only(common, &[Format::Text, Format::Json])
             .and_then(|()| explain::explain(&Desk::open(common), what, &style(common)))
             .map(|(text, code)| hushed(Answer { text, code, ..Answer::default() }, common)),
-        Command::Apply { after_transaction, inline, dry_run, now, interactive, common } => {
-            let moment = match (after_transaction, inline) {
+        Command::Apply(typed) => {
+            let moment = match (typed.after_transaction, typed.inline) {
                 (true, _) => Moment::AfterTransaction,
                 (false, true) => Moment::Inline,
                 (false, false) => Moment::Now,
             };
-            let mode = if *dry_run { Mode::DryRun } else { Mode::Act };
-            act(common, Order { moment, mode, at_once: *now, interactive: *interactive })
+            let mode = if typed.dry_run { Mode::DryRun } else { Mode::Act };
+            act(&typed.common, Order { moment, mode, at_once: typed.now, interactive: typed.interactive })
         }
         Command::Replace(typed) => told::put_in_place(typed),
         Command::Run { command, dry_run, output, common } => {
@@ -120,14 +124,15 @@ fn hooked(typed: &HookArguments) -> anyhow::Result<Answer> {
         None => {
             let lines = told.lines.iter().filter(|_| !typed.quiet);
             let text = lines.map(|line| format!("reexec: {line}\n")).collect();
-            let next = told.inline.then_some(Command::Apply {
+            let inline = ApplyArguments {
                 after_transaction: false,
                 inline: true,
                 dry_run: false,
                 now: false,
                 interactive: false,
                 common,
-            });
+            };
+            let next = told.inline.then_some(Command::Apply(inline));
             Answer { text, code: if typed.strict { told.strict_code } else { 0 }, next, ..Answer::default() }
         }
     })
@@ -143,7 +148,9 @@ pub fn only(common: &Common, forms: &[Format]) -> anyhow::Result<()> {
 fn failed(error: &anyhow::Error, command: &Command) -> Answer {
     let error = format!("{error:#}");
     match command {
-        Command::Report { common, .. } | Command::Plan(common) | Command::Apply { common, .. }
+        Command::Report(ReportArguments { common, .. })
+        | Command::Plan(common)
+        | Command::Apply(ApplyArguments { common, .. })
             if common.format == Format::Nagios =>
         {
             let (text, code) = needrestart::nagios_failed(&error);

@@ -87,10 +87,11 @@ pub fn compare(old: Option<&File>, old_build_id: Option<Vec<u8>>, new: &File) ->
 }
 
 fn same_bytes(old: &File, new: &File, size: u64) -> Option<Content> {
-    let (mut a, mut b) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let piece = |left: u64| left.min(CHUNK as u64) as usize;
+    let (mut a, mut b) = (vec![0; piece(size)], vec![0; piece(size)]);
     let mut offset = 0;
     while offset < size {
-        let want = CHUNK.min((size - offset) as usize);
+        let want = piece(size - offset);
         old.read_exact_at(&mut a[..want], offset).ok()?;
         new.read_exact_at(&mut b[..want], offset).ok()?;
         if a[..want] != b[..want] {
