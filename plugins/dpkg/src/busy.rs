@@ -67,7 +67,7 @@ fn held(admin: &Path) -> Result<Option<String>, String> {
 }
 
 /// A line for each state that a finished run leaves no package in.
-fn unfinished(status: &Status<'_>) -> Vec<String> {
+fn unfinished(status: &Status) -> Vec<String> {
     let native = status.native();
     let mut by_state: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for package in status.packages() {

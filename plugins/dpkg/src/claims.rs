@@ -153,13 +153,12 @@ impl<'a> Claims<'a> {
     fn installed(&self, change: &Change<'_>, native: &[u8]) -> Option<Package<'a>> {
         let of =
             |architecture| self.database.status().find(change.name, architecture).filter(|package| package.has_files());
-        let found = match change.architecture {
+        match change.architecture {
             Some(b"all") => of(Some(b"all")).or_else(|| of(Some(native))),
             Some(own) if own == native => of(Some(own)).or_else(|| of(Some(b"all"))),
             Some(own) => of(Some(own)),
             None => of(Some(native)).or_else(|| of(None)),
-        };
-        found.copied()
+        }
     }
 
     /// The packages whose lists dpkg has written since then: it does when it unpacks or removes.

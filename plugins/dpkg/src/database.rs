@@ -1,6 +1,6 @@
 //! The files below `/var/lib/dpkg`.
 
-use crate::status::{Needed, Package, Status};
+use crate::status::{Package, Reader, Status};
 use reexec_plugin_paths::{lines, shown, split_path, Folders};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
@@ -26,22 +26,13 @@ const USUAL_FILE: usize = 64 << 10;
 /// Longest name of a package with its architecture: a file name has no more.
 const MAX_NAME: usize = 250;
 
-self_cell::self_cell!(
-    /// The text of `status`, and what it says.
-    struct Known {
-        owner: Vec<u8>,
-        #[covariant]
-        dependent: Status,
-    }
-
-    impl {Debug}
-);
-
 /// The folder of the database, and what its texts are.
 #[derive(Debug)]
 pub struct Database {
     admin: PathBuf,
-    known: Known,
+    status: Status,
+    /// Whether what packages depend on and provide was kept.
+    relations: bool,
     diversions: Vec<u8>,
     /// What the texts were read from, `status` and `diversions`; none where they may be other ones at the next question.
     sources: Option<(Source, Option<Source>)>,
@@ -120,13 +111,13 @@ impl ListName {
     }
 
     /// What `status` says of the package.
-    pub fn package<'s, 'a>(&self, status: &'s Status<'a>) -> Option<&'s Package<'a>> {
+    pub fn package<'a>(&self, status: &'a Status) -> Option<Package<'a>> {
         let (name, architecture) = self.parts();
         status.find(name, architecture)
     }
 
     /// The package as people write it: with its architecture where that is not the machine's own.
-    pub fn shown(&self, status: &Status<'_>) -> Vec<u8> {
+    pub fn shown(&self, status: &Status) -> Vec<u8> {
         let (name, own) = self.parts();
         let known = self.package(status).map(|package| package.architecture);
         full_name(name, own.or(known), status.native())
@@ -151,18 +142,28 @@ pub fn is_name(name: &[u8]) -> bool {
 impl Database {
     /// Opens the database below a root: what was read last, where it is still the same.
     pub fn open(folders: &mut Folders) -> Result<Arc<Database>, String> {
+        Database::last_or_read(folders, false)
+    }
+
+    /// Opens it with what packages depend on and provide.
+    pub fn open_with_relations(folders: &mut Folders) -> Result<Arc<Database>, String> {
+        Database::last_or_read(folders, true)
+    }
+
+    fn last_or_read(folders: &mut Folders, relations: bool) -> Result<Arc<Database>, String> {
         let admin = folders.resolve_folder(ADMIN);
         let admin = folders.outside(&admin);
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = last.as_ref().filter(|known| known.admin == admin && known.is_still()) {
+        let fits = |known: &&Arc<Database>| known.admin == admin && known.relations >= relations && known.is_still();
+        if let Some(known) = last.as_ref().filter(fits) {
             return Ok(Arc::clone(known));
         }
-        let read = Arc::new(Database::read(admin)?);
+        let read = Arc::new(Database::read(admin, relations)?);
         *last = Some(Arc::clone(&read));
         Ok(read)
     }
 
-    fn read(admin: PathBuf) -> Result<Database, String> {
+    fn read(admin: PathBuf, relations: bool) -> Result<Database, String> {
         let opened = |name: &str| {
             let path = admin.join(name);
             Source::open(&path).map_err(|error| format!("{}: {error}", path.display()))
@@ -171,25 +172,19 @@ impl Database {
         let status = opened("status")?.ok_or_else(|| failed("status", Errno::NOENT.into()))?;
         let diversions = opened("diversions")?;
         let settled = status.is_settled() && diversions.as_ref().is_none_or(Source::is_settled);
-        let mut needed = Needed::of(usize::try_from(status.stamp.bytes).unwrap_or(MAX_FILE).min(MAX_FILE));
-        read_through(&status.file, |piece| needed.take(piece)).map_err(|error| failed("status", error))?;
-        let mut known = needed.finish();
+        let mut reader = Reader::of(usize::try_from(status.stamp.bytes).unwrap_or(MAX_FILE).min(MAX_FILE), relations);
+        read_stanzas(&status.file, &mut reader).map_err(|error| failed("status", error))?;
         let updates = updates(&admin);
         for update in &updates {
-            known.extend_from_slice(b"\n\n");
-            let mut text = Vec::new();
             // Gone between the listing and now: dpkg has merged it, and the next look sees it.
-            if File::open(update).and_then(|file| read(&file, &mut text)).is_ok() {
-                known.extend_from_slice(&text);
-            }
+            let _ = File::open(update).and_then(|file| read_stanzas(&file, &mut reader));
         }
         let mut diverted = Vec::new();
         if let Some(source) = &diversions {
             read(&source.file, &mut diverted).map_err(|error| failed("diversions", error))?;
         }
-        let known = Known::new(known, |text| Status::parse(text));
         let sources = (settled && updates.is_empty()).then_some((status, diversions));
-        Ok(Database { admin, known, diversions: diverted, sources })
+        Ok(Database { admin, status: reader.finish(), relations, diversions: diverted, sources })
     }
 
     fn is_still(&self) -> bool {
@@ -205,8 +200,8 @@ impl Database {
     }
 
     /// What dpkg knows of each package.
-    pub fn status(&self) -> &Status<'_> {
-        self.known.borrow_dependent()
+    pub fn status(&self) -> &Status {
+        &self.status
     }
 
     /// Which files are kept under another name.
@@ -249,7 +244,7 @@ impl Database {
             None => {
                 candidates.push(ListName(name.to_vec()));
                 let native = status.native();
-                let mut known: Vec<_> = status.named(name).iter().map(|one| one.architecture).collect();
+                let mut known: Vec<_> = status.named(name).map(|one| one.architecture).collect();
                 // The machine's own stands for all where it is there.
                 if known.contains(&native) {
                     known = vec![native];
@@ -292,8 +287,10 @@ pub fn updates(admin: &Path) -> Vec<PathBuf> {
 fn read(file: &File, text: &mut Vec<u8>) -> io::Result<()> {
     text.clear();
     loop {
-        // As much at a time as most files have: there are hundreds of them.
-        text.reserve(USUAL_FILE);
+        if text.len() == text.capacity() {
+            // As much at a time as most files have: there are hundreds of them.
+            text.reserve(USUAL_FILE);
+        }
         match rustix::io::read(file, rustix::buffer::spare_capacity(text)) {
             Ok(0) => return Ok(()),
             // That of a kernel's headers has a megabyte.
@@ -312,23 +309,30 @@ fn read(file: &File, text: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// Reads a file in pieces, so that a megabyte of which little is needed does not become resident.
-fn read_through(file: &File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Reads a text of stanzas in pieces, so that a megabyte of which little is kept does not become resident.
+fn read_stanzas(file: &File, reader: &mut Reader) -> io::Result<()> {
     /// Few enough to stay in the processor's cache.
-    const PIECE: usize = 16 << 10;
-    let (mut piece, mut all) = (vec![0; PIECE], 0);
+    const PIECE: usize = 32 << 10;
+    let (mut text, mut all) = (Vec::with_capacity(PIECE), 0);
+    text.push(b'\n');
     loop {
-        match rustix::io::read(file, &mut piece) {
-            Ok(0) => return Ok(()),
+        if text.len() > PIECE / 2 {
+            // A stanza without an end is not searched again for each piece.
+            text.reserve(text.len());
+        }
+        match rustix::io::read(file, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => break,
             Ok(_) if all > MAX_FILE => return Err(ErrorKind::FileTooLarge.into()),
             Ok(read) => {
                 all += read;
-                take(&piece[..read]);
+                reader.take(&mut text);
             }
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    reader.take_rest(text);
+    Ok(())
 }
 
 /// Which files are kept under another name, and for whom.

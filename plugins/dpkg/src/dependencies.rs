@@ -11,7 +11,7 @@ use std::path::Path;
 /// Says on which packages each of the packages depends.
 pub fn dependencies(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
     let mut folders = Folders::below(root);
-    let database = Database::open(&mut folders)?;
+    let database = Database::open_with_relations(&mut folders)?;
     let status = database.status();
     let providers = Providers::of(status);
     for (index, package) in packages.iter().enumerate() {
@@ -24,13 +24,13 @@ pub fn dependencies(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Res
 
 /// Installed packages, and by what they stand for.
 struct Providers<'a> {
-    packages: Vec<&'a Package<'a>>,
+    packages: Vec<Package<'a>>,
     by_name: HashMap<&'a [u8], Vec<usize>>,
 }
 
 impl<'a> Providers<'a> {
-    fn of(status: &'a Status<'a>) -> Providers<'a> {
-        let packages: Vec<&Package<'_>> = status.packages().filter(|package| package.has_files()).collect();
+    fn of(status: &'a Status) -> Providers<'a> {
+        let packages: Vec<Package<'_>> = status.packages().filter(Package::has_files).collect();
         let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
         for (index, package) in packages.iter().enumerate() {
             for name in std::iter::once(package.name).chain(package.provides()) {
@@ -42,20 +42,20 @@ impl<'a> Providers<'a> {
 
     /// The packages that one depends on, without itself, as people write them. Another architecture serves
     /// only for what is not of one.
-    fn closure(&self, package: &[u8], status: &Status<'_>) -> Vec<Vec<u8>> {
+    fn closure(&self, package: &[u8], status: &Status) -> Vec<Vec<u8>> {
         let (name, architecture) = match package.iter().position(|byte| *byte == b':') {
             Some(at) => (&package[..at], Some(&package[at + 1..])),
             None => (package, None),
         };
         let Some(asked) = status.find(name, architecture).filter(|_| is_name(name)) else { return Vec::new() };
-        let first = self.packages.iter().position(|one| std::ptr::eq(*one, asked));
+        let first = self.packages.iter().position(|one| *one == asked);
         let next = |one: &usize| {
             let providers = self.packages[*one].depends().filter_map(|name| self.by_name.get(name));
             Ok::<_, Infallible>(providers.flatten().copied().collect())
         };
         let Ok(found) = reached(first.into_iter().collect(), next);
         let shown = |index: usize| {
-            let one = self.packages[index];
+            let one = &self.packages[index];
             full_name(one.name, Some(one.architecture), status.native())
         };
         found.into_iter().map(shown).collect()

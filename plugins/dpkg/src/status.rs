@@ -1,9 +1,10 @@
 //! The text of `status`: what dpkg knows of each package.
 
+use memchr::memmem::Finder;
 use reexec_plugin_paths::lines;
 
 /// One package and architecture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Package<'a> {
     /// Name without architecture.
     pub name: &'a [u8],
@@ -15,11 +16,11 @@ pub struct Package<'a> {
     pub state: &'a [u8],
     /// Whether dpkg wants it installed again before all else.
     pub must_reinstall: bool,
-    /// Lines of the `Conffiles` field.
+    /// The `Conffiles` field.
     conffiles: &'a [u8],
-    /// `Depends` and `Pre-Depends`.
-    depends: [&'a [u8]; 2],
-    /// `Provides`.
+    /// `Depends` and `Pre-Depends`; empty where relations were not wanted.
+    depends: &'a [u8],
+    /// `Provides`; likewise.
     provides: &'a [u8],
 }
 
@@ -31,8 +32,7 @@ impl<'a> Package<'a> {
 
     /// Names that it depends on, alternatives too: which of them is meant shows by what is installed.
     pub fn depends(&self) -> impl Iterator<Item = &'a [u8]> {
-        let parts = |field: &'a [u8]| field.split(|byte| b",|".contains(byte)).map(name_in);
-        self.depends.into_iter().flat_map(parts).filter(|name| !name.is_empty())
+        self.depends.split(|byte| b",|".contains(byte)).map(name_in).filter(|name| !name.is_empty())
     }
 
     /// Names that it stands for besides its own.
@@ -64,190 +64,269 @@ fn name_in(part: &[u8]) -> &[u8] {
     &part[..end]
 }
 
-/// All packages.
-#[derive(Debug, Default)]
-pub struct Status<'a> {
+/// All packages, as far as they are asked about: a tenth of the text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// What the entries say, one after the other.
+    text: Vec<u8>,
     /// Sorted by name; those of one name as they first came in the text.
-    packages: Vec<Package<'a>>,
+    entries: Vec<Entry>,
 }
 
-impl<'a> Status<'a> {
-    /// Parses the text of `status`, with that of `updates/*` after it: of two entries for one
-    /// package and architecture the later one counts, as for dpkg.
-    pub fn parse(text: &'a [u8]) -> Status<'a> {
-        // A megabyte of text has some thousand packages, each of which would be moved ten times.
-        let mut packages: Vec<Package<'a>> = Vec::with_capacity(memchr::memmem::find_iter(text, b"\n\n").count() + 1);
-        let mut all = lines(text);
-        while !all.rest().is_empty() {
-            packages.extend(Some(next_stanza(&mut all)).filter(|package| !package.name.is_empty()));
+/// Where the text has something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// A package, by what the text has of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Entry {
+    name: Span,
+    architecture: Span,
+    version: Span,
+    state: Span,
+    conffiles: Span,
+    depends: Span,
+    provides: Span,
+    must_reinstall: bool,
+}
+
+impl Status {
+    /// The machine's own architecture: that of dpkg itself.
+    pub fn native(&self) -> &[u8] {
+        self.named(b"dpkg").find(Package::has_files).map_or(b"", |package| package.architecture)
+    }
+
+    /// All architectures of a package.
+    pub fn named(&self, name: &[u8]) -> impl Iterator<Item = Package<'_>> + Clone {
+        let name_of = |entry: &Entry| said(&self.text, entry.name);
+        let from = &self.entries[self.entries.partition_point(|entry| name_of(entry) < name)..];
+        from[..from.partition_point(|entry| name_of(entry) == name)].iter().map(|entry| self.package(entry))
+    }
+
+    /// A package by its name and, where one is given, its architecture; one with files first.
+    pub fn find(&self, name: &[u8], architecture: Option<&[u8]>) -> Option<Package<'_>> {
+        let mut all = self.named(name).filter(|package| architecture.is_none_or(|one| one == package.architecture));
+        all.clone().find(Package::has_files).or_else(|| all.next())
+    }
+
+    /// All packages, by name.
+    pub fn packages(&self) -> impl Iterator<Item = Package<'_>> {
+        self.entries.iter().map(|entry| self.package(entry))
+    }
+
+    fn package(&self, entry: &Entry) -> Package<'_> {
+        let said = |span| said(&self.text, span);
+        Package {
+            name: said(entry.name),
+            architecture: said(entry.architecture),
+            version: said(entry.version),
+            state: said(entry.state),
+            must_reinstall: entry.must_reinstall,
+            conffiles: said(entry.conffiles),
+            depends: said(entry.depends),
+            provides: said(entry.provides),
         }
-        // dpkg writes them sorted, so that there is little to do but for what was appended.
-        packages.sort_by(|a, b| a.name.cmp(b.name));
+    }
+}
+
+/// A text of more than 4 GiB is not told of; that of dpkg has a thousandth of it.
+fn said(text: &[u8], span: Span) -> &[u8] {
+    text.get(span.start as usize..span.start as usize + span.len as usize).unwrap_or_default()
+}
+
+/// Reads the text of `status`, with that of `updates/*` behind it.
+///
+/// Fields are looked for by name in each stanza, and not line by line: three quarters of the text are descriptions.
+#[derive(Debug)]
+pub struct Reader {
+    relations: bool,
+    fields: Fields,
+    status: Status,
+}
+
+/// What is looked for; a stanza is handed on with the end of the line before it.
+#[derive(Debug)]
+struct Fields {
+    end: Finder<'static>,
+    package: Finder<'static>,
+    architecture: Finder<'static>,
+    version: Finder<'static>,
+    status: Finder<'static>,
+    conffiles: Finder<'static>,
+    depends: Finder<'static>,
+    pre_depends: Finder<'static>,
+    provides: Finder<'static>,
+}
+
+impl Reader {
+    /// Of a text of so many bytes; with or without what packages depend on and provide, which is as long as
+    /// everything else that is kept.
+    pub fn of(len: usize, relations: bool) -> Reader {
+        // An installed package has some 900 bytes, of which 50 are kept.
+        let status = Status { text: Vec::with_capacity(len / 12), entries: Vec::with_capacity(len / 512) };
+        let fields = Fields {
+            end: Finder::new(b"\n\n"),
+            package: Finder::new(b"\nPackage:"),
+            architecture: Finder::new(b"\nArchitecture:"),
+            version: Finder::new(b"\nVersion:"),
+            status: Finder::new(b"\nStatus:"),
+            conffiles: Finder::new(b"\nConffiles:"),
+            depends: Finder::new(b"\nDepends:"),
+            pre_depends: Finder::new(b"\nPre-Depends:"),
+            provides: Finder::new(b"\nProvides:"),
+        };
+        Reader { relations, fields, status }
+    }
+
+    /// Takes what is whole of a text that begins with the end of a line, and leaves what is begun.
+    pub fn take(&mut self, text: &mut Vec<u8>) {
+        let mut from = 0;
+        while let Some(at) = self.fields.end.find(&text[from..]) {
+            self.stanza(&text[from..=from + at]);
+            from += at + 1;
+        }
+        text.drain(..from);
+    }
+
+    /// Takes the rest of a text.
+    pub fn take_rest(&mut self, mut text: Vec<u8>) {
+        self.take(&mut text);
+        self.stanza(&text);
+    }
+
+    /// All packages. Of two entries for one package and architecture the later one counts, as for dpkg.
+    pub fn finish(self) -> Status {
+        let Status { text, mut entries } = self.status;
+        // dpkg writes them sorted; only what was appended is not.
+        let name = |entry: &Entry| said(&text, entry.name);
+        if !entries.is_sorted_by(|a, b| name(a) <= name(b)) {
+            entries.sort_by(|a, b| name(a).cmp(name(b)));
+        }
         // In its own place: a second list would be as big.
         let mut kept = 0;
-        for at in 0..packages.len() {
-            let package = packages[at];
-            let mut same_name = packages[..kept].iter_mut().rev().take_while(|known| known.name == package.name);
-            match same_name.find(|known| known.architecture == package.architecture) {
-                Some(known) => *known = package,
+        for at in 0..entries.len() {
+            let entry = entries[at];
+            let same = |a: Span, b: Span| said(&text, a) == said(&text, b);
+            let mut same_name = entries[..kept].iter_mut().rev().take_while(|known| same(known.name, entry.name));
+            match same_name.find(|known| same(known.architecture, entry.architecture)) {
+                Some(known) => *known = entry,
                 None => {
-                    packages[kept] = package;
+                    entries[kept] = entry;
                     kept += 1;
                 }
             }
         }
-        packages.truncate(kept);
-        Status { packages }
+        entries.truncate(kept);
+        Status { text, entries }
     }
 
-    /// The machine's own architecture: that of dpkg itself.
-    pub fn native(&self) -> &'a [u8] {
-        self.named(b"dpkg").iter().find(|package| package.has_files()).map_or(b"", |package| package.architecture)
-    }
-
-    /// All architectures of a package.
-    pub fn named(&self, name: &[u8]) -> &[Package<'a>] {
-        let from = &self.packages[self.packages.partition_point(|package| package.name < name)..];
-        &from[..from.partition_point(|package| package.name == name)]
-    }
-
-    /// A package by its name and, where one is given, its architecture; one with files first.
-    pub fn find(&self, name: &[u8], architecture: Option<&[u8]>) -> Option<&Package<'a>> {
-        let fits = |package: &&Package<'_>| architecture.is_none_or(|one| one == package.architecture);
-        let all = self.named(name);
-        all.iter().filter(fits).find(|package| package.has_files()).or_else(|| all.iter().find(fits))
-    }
-
-    /// All packages, by name.
-    pub fn packages(&self) -> impl Iterator<Item = &Package<'a>> {
-        self.packages.iter()
+    fn stanza(&mut self, stanza: &[u8]) {
+        let Reader { relations, fields, status } = self;
+        let name = line(stanza, &fields.package);
+        if name.is_empty() {
+            return;
+        }
+        let mut words = line(stanza, &fields.status).split(|byte| *byte == b' ').skip(1);
+        let (flag, state) = (words.next(), words.next());
+        let before = status.entries.last().copied().unwrap_or_default();
+        let mut entry = Entry {
+            name: status.keep(name),
+            architecture: status.keep_once(line(stanza, &fields.architecture), before.architecture),
+            version: status.keep(line(stanza, &fields.version)),
+            state: status.keep_once(state.unwrap_or_default(), before.state),
+            conffiles: status.keep(whole(stanza, &fields.conffiles)),
+            must_reinstall: state.is_some() && flag == Some(b"reinstreq"),
+            ..Entry::default()
+        };
+        if *relations {
+            let depends = [whole(stanza, &fields.depends), b",", whole(stanza, &fields.pre_depends)].concat();
+            entry.depends = status.keep(&depends);
+            entry.provides = status.keep(whole(stanza, &fields.provides));
+        }
+        status.entries.push(entry);
     }
 }
 
-/// The fields that [`Status::parse`] looks at: a quarter of the text.
-const FIELDS: [&[u8]; 8] =
-    [b"Package:", b"Status:", b"Version:", b"Architecture:", b"Depends:", b"Pre-Depends:", b"Provides:", b"Conffiles:"];
-
-/// Of the text of `status`, which comes in pieces, the lines that are looked at.
-#[derive(Debug, Default)]
-pub struct Needed {
-    text: Vec<u8>,
-    /// A line whose end has not come yet.
-    begun: Vec<u8>,
-    /// Whether the lines that begin with a blank belong to a field that is looked at.
-    in_field: bool,
-}
-
-impl Needed {
-    /// Of a text of so many bytes.
-    pub fn of(len: usize) -> Needed {
-        Needed { text: Vec::with_capacity(len / 3), ..Needed::default() }
+impl Status {
+    fn keep(&mut self, said: &[u8]) -> Span {
+        let span = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let start = span(self.text.len());
+        self.text.extend_from_slice(said);
+        Span { start, len: span(said.len()) }
     }
 
-    /// The next piece.
-    pub fn take(&mut self, piece: &[u8]) {
-        let mut from = 0;
-        for end in memchr::memchr_iter(b'\n', piece) {
-            let line = &piece[from..=end];
-            from = end + 1;
-            if self.begun.is_empty() {
-                self.line(line);
-            } else {
-                let begun = std::mem::take(&mut self.begun);
-                self.line(&[&begun, line].concat());
-            }
+    /// What mostly is what it was for the package before.
+    fn keep_once(&mut self, new: &[u8], before: Span) -> Span {
+        if said(&self.text, before) == new {
+            return before;
         }
-        self.begun.extend_from_slice(&piece[from..]);
-    }
-
-    /// The lines, once all pieces were taken.
-    pub fn finish(mut self) -> Vec<u8> {
-        let last = std::mem::take(&mut self.begun);
-        self.line(&last);
-        self.text
-    }
-
-    fn line(&mut self, line: &[u8]) {
-        match line.first() {
-            None => return,
-            Some(b' ' | b'\t') => {}
-            Some(b'\n') => self.in_field = true,
-            // Most lines differ in the first letter, and are not compared.
-            Some(first) => {
-                self.in_field = FIELDS.iter().any(|field| field[0] == *first && line.starts_with(field));
-            }
-        }
-        if self.in_field {
-            self.text.extend_from_slice(line);
-        }
+        self.keep(new)
     }
 }
 
-/// Takes lines up to an empty one.
-fn next_stanza<'a>(all: &mut reexec_plugin_paths::Lines<'a>) -> Package<'a> {
-    let mut package = Package::default();
-    while let Some(line) = all.next() {
-        if line.is_empty() {
-            break;
-        }
-        match line[0] {
-            b'P' => {
-                set(&mut package.name, line, b"Package:");
-                set(&mut package.provides, line, b"Provides:");
-                set(&mut package.depends[1], line, b"Pre-Depends:");
-            }
-            b'D' => set(&mut package.depends[0], line, b"Depends:"),
-            b'A' => set(&mut package.architecture, line, b"Architecture:"),
-            b'V' => set(&mut package.version, line, b"Version:"),
-            b'S' => {
-                let mut words: &[u8] = b"";
-                set(&mut words, line, b"Status:");
-                let mut words = words.split(|byte| *byte == b' ').skip(1);
-                if let (Some(flag), Some(state)) = (words.next(), words.next()) {
-                    package.must_reinstall = flag == b"reinstreq";
-                    package.state = state;
-                }
-            }
-            b'C' if line == b"Conffiles:" => {
-                let from = all.rest();
-                let mut len = 0;
-                while all.rest().first() == Some(&b' ') {
-                    all.next();
-                    len = from.len() - all.rest().len();
-                }
-                package.conffiles = &from[..len];
-            }
-            _ => {}
-        }
-    }
-    package
+/// The first line of a field.
+fn line<'a>(stanza: &'a [u8], field: &Finder<'_>) -> &'a [u8] {
+    lines(behind(stanza, field)).next().unwrap_or_default().trim_ascii()
 }
 
-fn set<'a>(to: &mut &'a [u8], line: &'a [u8], field: &[u8]) {
-    if let Some(value) = line.strip_prefix(field) {
-        *to = value.trim_ascii();
-    }
+/// A field, with its further lines, which begin with a blank.
+fn whole<'a>(stanza: &'a [u8], field: &Finder<'_>) -> &'a [u8] {
+    let text = behind(stanza, field);
+    let ends = memchr::memchr_iter(b'\n', text);
+    let end = ends.into_iter().find(|end| !matches!(text.get(end + 1), Some(b' ' | b'\t')));
+    &text[..end.unwrap_or(text.len())]
+}
+
+fn behind<'a>(stanza: &'a [u8], field: &Finder<'_>) -> &'a [u8] {
+    field.find(stanza).map_or(&[], |at| &stanza[at + field.needle().len()..])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(text: &[u8]) -> Status {
+        let mut reader = Reader::of(text.len(), true);
+        reader.take_rest([b"\n", text].concat());
+        reader.finish()
+    }
+
     #[test]
-    fn what_is_left_out_of_the_text_is_never_looked_at_however_it_comes() {
+    fn however_the_text_comes_it_says_the_same() {
         let more =
             b"Package: x\nStatus: install ok installed\nDescription: a\n b\n Package: no\nDepends: y,\n z\n\n\n \n\
             Conffiles:\n /a 1\n /b 2 obsolete\nHomepage: -\nSection: x\nPackage: z\nVersion: 2";
         for text in [TEXT.to_vec(), more.to_vec(), [TEXT, b"\n", more].concat()] {
-            let whole = Status::parse(&text);
+            let whole = parse(&text);
             for size in 1..=text.len() {
-                let mut needed = Needed::default();
-                text.chunks(size).for_each(|piece| needed.take(piece));
-                let kept = needed.finish();
-                assert_eq!(Status::parse(&kept).packages, whole.packages, "in pieces of {size}");
-                assert!(kept.len() < text.len());
+                let mut reader = Reader::of(0, true);
+                let mut begun = b"\n".to_vec();
+                for piece in text.chunks(size) {
+                    begun.extend_from_slice(piece);
+                    reader.take(&mut begun);
+                }
+                reader.take_rest(begun);
+                assert_eq!(reader.finish(), whole, "in pieces of {size}");
             }
         }
+        let status = parse(more);
+        let x = status.find(b"x", None).expect("known");
+        assert_eq!(x.depends().collect::<Vec<_>>(), [b"y", b"z"], "a long field goes on in further lines");
+        let z = status.find(b"z", None).expect("known");
+        assert_eq!(z.conffiles().count(), 2, "an empty line ends a stanza, a blank one does not");
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_kept() {
+        let text = b"Package: x\nStatus: install ok installed\nDepends: y\nPre-Depends: z\nProvides: a\n";
+        let mut reader = Reader::of(text.len(), false);
+        reader.take_rest([b"\n", &text[..]].concat());
+        let status = reader.finish();
+        let x = status.find(b"x", None).expect("known");
+        assert_eq!((x.state, x.depends().count(), x.provides().count()), (&b"installed"[..], 0, 0));
     }
 
     const TEXT: &[u8] = b"Package: dpkg\n\
@@ -273,9 +352,9 @@ mod tests {
 
     #[test]
     fn packages_are_found_by_name_and_architecture() {
-        let status = Status::parse(TEXT);
+        let status = parse(TEXT);
         assert_eq!(status.native(), b"amd64");
-        assert_eq!(status.named(b"libx").len(), 2);
+        assert_eq!(status.named(b"libx").count(), 2);
         let found = status.find(b"libx", Some(b"amd64")).expect("known");
         assert_eq!((found.version, found.state, found.must_reinstall), (&b"2"[..], &b"half-installed"[..], true));
         assert_eq!(status.find(b"libx", None).expect("known").version, b"1");
@@ -285,7 +364,7 @@ mod tests {
 
     #[test]
     fn conffiles_keep_their_spaces_and_lose_their_flags() {
-        let status = Status::parse(TEXT);
+        let status = parse(TEXT);
         let conffiles: Vec<_> = status.find(b"dpkg", None).expect("known").conffiles().collect();
         assert_eq!(
             conffiles,
@@ -300,8 +379,8 @@ mod tests {
     fn a_later_entry_replaces_an_earlier_one() {
         let text = b"Package: a\nStatus: install ok installed\nVersion: 1\n\n\
             Package: a\nStatus: install ok unpacked\nVersion: 2\n";
-        let status = Status::parse(text);
-        assert_eq!(status.named(b"a").len(), 1);
+        let status = parse(text);
+        assert_eq!(status.named(b"a").count(), 1);
         assert_eq!(status.find(b"a", None).expect("known").version, b"2");
     }
 
@@ -315,7 +394,7 @@ mod tests {
             b"Package: \xff\nStatus: a\n",
             b" \0\nPackage: a",
         ] {
-            for package in Status::parse(text).packages() {
+            for package in parse(text).packages() {
                 let _ = package.conffiles().count();
             }
         }
