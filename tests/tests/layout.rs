@@ -20,14 +20,17 @@ const AT_LEAST: f64 = 0.9;
 
 /// What the hook and the answer after it execute besides, whole: valgrind cannot run them, as it knows no
 /// descriptors of processes.
-const OF_THE_HOOK: [&str; 10] = [
+const OF_THE_HOOK: [&str; 13] = [
     "run::apply",
     "run::bracket",
+    "run::desk",
+    "run::gather",
     "run::hook",
     "run::packages",
     "run::told",
     "run::wait",
     "model::pending",
+    "sys::config",
     "sys::inodes",
     "sys::plugin",
     "sys::state",
@@ -91,7 +94,13 @@ fn look(reexec: &str, into: &Path) -> Result<()> {
     let place = Scratch::new("layout")?;
     proc_folder(&place.join("."), 200)?;
     let (proc, nothing) = (place.join("proc"), place.join("nothing"));
-    let fixture = format!("report --mappings text --proc {} --plugins {}", proc.display(), nothing.display());
+    let policy = workspace().join("hook/share/policy.d/50-default.yaml");
+    let fixture = format!(
+        "report --mappings text --proc {} --plugins {} --policy {}",
+        proc.display(),
+        nothing.display(),
+        policy.display()
+    );
     let own = format!("report --format json --plugins {}", nothing.display());
     for words in [fixture, own] {
         let mut command = Command::new(VALGRIND);
@@ -138,11 +147,13 @@ fn script(program: &Program, executed: &BTreeSet<String>, compiler: &str) -> Str
         used.keys().filter(is_mangled).map(|name| (used[name] * 2 < all[name], name)).collect();
     // Those that are mostly of functions that are not executed come last.
     patterns.sort();
-    let module = |name: &&str| {
-        let parts = name.split("::").map(|part| format!("{}{part}", part.len()));
-        format!("_ZN6reexec{}*", parts.collect::<String>())
+    let of_module = |name: &&str| {
+        let parts: Vec<&str> = name.split("::").collect();
+        let own: String = parts.iter().map(|part| format!("{}{part}", part.len())).collect();
+        // And what its types do of traits.
+        [format!("_ZN6reexec{own}*"), format!("_ZN*_$LT$reexec..{}..*", parts.join(".."))]
     };
-    let modules: Vec<String> = OF_THE_HOOK.iter().map(module).collect();
+    let modules: Vec<String> = OF_THE_HOOK.iter().flat_map(of_module).collect();
     let patterns = modules.iter().chain(patterns.into_iter().map(|(_, name)| name));
     let lines: String = patterns.map(|name| format!("    *(.text.*{name})\n")).collect();
     format!(
