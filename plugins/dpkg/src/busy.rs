@@ -1,7 +1,7 @@
 //! Is dpkg or apt at work, or was it stopped half-way?
 
 use crate::database::{full_name, updates, Database};
-use crate::status::Status;
+use crate::status::{Kept, Status};
 use reexec_plugin_abi::rust::{Sink, State};
 use reexec_plugin_paths::{shown, Folders};
 use rustix::process::{fcntl_getlk, Flock, FlockType};
@@ -22,7 +22,7 @@ const MAX_NAMED: usize = 10;
 /// Whether packages are being changed.
 pub fn busy(root: &Path, sink: &mut Sink<'_>) -> Result<State, String> {
     let mut folders = Folders::below(root);
-    let database = Database::open(&mut folders)?;
+    let database = Database::open(&mut folders, Kept::least())?;
     if let Some(held) = held(database.admin())? {
         sink.message(&held);
         return Ok(State::Busy);

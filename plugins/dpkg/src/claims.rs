@@ -1,7 +1,7 @@
 //! From a trigger, or from names of packages, to the exact files.
 
 use crate::database::{files, full_name, unread, Database, Diversions, ListName};
-use crate::status::Package;
+use crate::status::{Kept, Package};
 use crate::trigger::{parse, triggered, Change};
 use reexec_plugin_abi::rust::{Sink, Trigger};
 use reexec_plugin_paths::{shown, Folders};
@@ -21,7 +21,8 @@ pub fn read(trigger: &Trigger<'_>, sink: &mut Sink<'_>) -> Result<(), String> {
         claim_path(path, &mut folders, sink);
     }
     if !input.changes.is_empty() {
-        match Database::open(&mut folders) {
+        let names = input.changes.iter().map(|change| change.name.to_vec());
+        match Database::open(&mut folders, Kept::Named(names.collect())) {
             Ok(database) => {
                 let mut claims = Claims::of(&database, &mut folders);
                 for change in &input.changes {
@@ -48,7 +49,7 @@ pub fn read(trigger: &Trigger<'_>, sink: &mut Sink<'_>) -> Result<(), String> {
         }
         match trigger.since() {
             Some(since) => {
-                let claimed = Database::open(&mut folders)
+                let claimed = Database::open(&mut folders, Kept::All)
                     .and_then(|database| Claims::of(&database, &mut folders).newer(since, sink));
                 if let Err(why) = claimed {
                     sink.message(&why);
@@ -63,7 +64,8 @@ pub fn read(trigger: &Trigger<'_>, sink: &mut Sink<'_>) -> Result<(), String> {
 /// Names every file of the packages.
 pub fn expand(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
     let mut folders = Folders::below(root);
-    let database = Database::open(&mut folders)?;
+    let names = packages.iter().filter_map(|package| package.split(|byte| *byte == b':').next());
+    let database = Database::open(&mut folders, Kept::Named(names.map(<[u8]>::to_vec).collect()))?;
     let mut claims = Claims::of(&database, &mut folders);
     for package in packages {
         let lists = database.lists_of(package);

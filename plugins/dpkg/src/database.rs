@@ -1,6 +1,6 @@
 //! The files below `/var/lib/dpkg`.
 
-use crate::status::{Package, Reader, Status};
+use crate::status::{Kept, Package, Reader, Status};
 use reexec_plugin_paths::{lines, shown, split_path, Folders};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -31,8 +31,7 @@ const MAX_NAME: usize = 250;
 pub struct Database {
     admin: PathBuf,
     status: Status,
-    /// Whether what packages depend on and provide was kept.
-    relations: bool,
+    kept: Kept,
     diversions: Vec<u8>,
     /// What the texts were read from, `status` and `diversions`; none where they may be other ones at the next question.
     sources: Option<(Source, Option<Source>)>,
@@ -49,7 +48,7 @@ struct Source {
 }
 
 /// What is another one whenever a file is: device, inode, bytes, and the times of the content and of the inode.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     numbers: (u64, u64),
     bytes: u64,
@@ -140,30 +139,25 @@ pub fn is_name(name: &[u8]) -> bool {
 }
 
 impl Database {
-    /// Opens the database below a root: what was read last, where it is still the same.
-    pub fn open(folders: &mut Folders) -> Result<Arc<Database>, String> {
-        Database::last_or_read(folders, false)
-    }
-
-    /// Opens it with what packages depend on and provide.
-    pub fn open_with_relations(folders: &mut Folders) -> Result<Arc<Database>, String> {
-        Database::last_or_read(folders, true)
-    }
-
-    fn last_or_read(folders: &mut Folders, relations: bool) -> Result<Arc<Database>, String> {
+    /// Opens the database below a root: what was read last, where it is still the same and holds what is to be kept.
+    pub fn open(folders: &mut Folders, kept: Kept) -> Result<Arc<Database>, String> {
         let admin = folders.resolve_folder(ADMIN);
         let admin = folders.outside(&admin);
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |known: &&Arc<Database>| known.admin == admin && known.relations >= relations && known.is_still();
-        if let Some(known) = last.as_ref().filter(fits) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = last.as_ref().filter(|known| known.admin == admin && known.is_still()) {
+            if known.kept.covers(&kept) {
+                return Ok(Arc::clone(known));
+            }
+            if let Some(more) = known.with(&kept) {
+                return Ok(Arc::clone(last.insert(Arc::new(more))));
+            }
         }
-        let read = Arc::new(Database::read(admin, relations)?);
+        let read = Arc::new(Database::read(admin, kept)?);
         *last = Some(Arc::clone(&read));
         Ok(read)
     }
 
-    fn read(admin: PathBuf, relations: bool) -> Result<Database, String> {
+    fn read(admin: PathBuf, kept: Kept) -> Result<Database, String> {
         let opened = |name: &str| {
             let path = admin.join(name);
             Source::open(&path).map_err(|error| format!("{}: {error}", path.display()))
@@ -172,9 +166,11 @@ impl Database {
         let status = opened("status")?.ok_or_else(|| failed("status", Errno::NOENT.into()))?;
         let diversions = opened("diversions")?;
         let settled = status.is_settled() && diversions.as_ref().is_none_or(Source::is_settled);
-        let mut reader = Reader::of(usize::try_from(status.stamp.bytes).unwrap_or(MAX_FILE).min(MAX_FILE), relations);
+        let mut reader =
+            Reader::of(usize::try_from(status.stamp.bytes).unwrap_or(MAX_FILE).min(MAX_FILE), kept.clone());
         read_stanzas(&status.file, &mut reader).map_err(|error| failed("status", error))?;
         let updates = updates(&admin);
+        reader.once_more();
         for update in &updates {
             // Gone between the listing and now: dpkg has merged it, and the next look sees it.
             let _ = File::open(update).and_then(|file| read_stanzas(&file, &mut reader));
@@ -184,7 +180,30 @@ impl Database {
             read(&source.file, &mut diverted).map_err(|error| failed("diversions", error))?;
         }
         let sources = (settled && updates.is_empty()).then_some((status, diversions));
-        Ok(Database { admin, status: reader.finish(), relations, diversions: diverted, sources })
+        Ok(Database { admin, status: reader.finish(), kept, diversions: diverted, sources })
+    }
+
+    /// With further packages by name, of which alone is read.
+    fn with(&self, more: &Kept) -> Option<Database> {
+        let (Kept::Named(known), Kept::Named(names), Some((status, diversions))) = (&self.kept, more, &self.sources)
+        else {
+            return None;
+        };
+        let kept = Kept::Named(known.union(names).cloned().collect());
+        let mut reader = Reader::behind(self.status.clone(), kept.clone());
+        for range in self.status.passed(names) {
+            let mut text = vec![b'\n'; 1 + usize::try_from(range.end - range.start).ok()?];
+            status.file.read_exact_at(&mut text[1..], range.start).ok()?;
+            reader.take_rest(text);
+        }
+        let again = |source: &Source| Some(Source { file: source.file.try_clone().ok()?, stamp: source.stamp.clone() });
+        let diverted = match diversions {
+            Some(source) => Some(again(source)?),
+            None => None,
+        };
+        let sources = Some((again(status)?, diverted));
+        let (admin, diversions) = (self.admin.clone(), self.diversions.clone());
+        Some(Database { admin, status: reader.finish(), kept, diversions, sources })
     }
 
     fn is_still(&self) -> bool {
@@ -465,7 +484,7 @@ pub mod tests {
     #[test]
     fn the_list_of_a_package_is_found_with_and_without_its_architecture() {
         let root = usual();
-        let database = Database::open(&mut Folders::below(root.path())).expect("database");
+        let database = Database::open(&mut Folders::below(root.path()), Kept::All).expect("database");
         for (package, expected) in [
             ("dash", vec!["dash"]),
             ("libx", vec!["libx:amd64"]),
@@ -485,7 +504,7 @@ pub mod tests {
     #[test]
     fn packages_are_shown_with_an_architecture_that_is_not_the_machines() {
         let root = usual();
-        let database = Database::open(&mut Folders::below(root.path())).expect("database");
+        let database = Database::open(&mut Folders::below(root.path()), Kept::All).expect("database");
         let status = database.status();
         for (list, expected) in [
             ("dash", "dash"),
@@ -522,7 +541,7 @@ pub mod tests {
     #[test]
     fn what_was_read_serves_the_next_question_until_a_file_changes() {
         let root = usual();
-        let open = || Database::open(&mut Folders::below(root.path())).expect("database");
+        let open = || Database::open(&mut Folders::below(root.path()), Kept::All).expect("database");
         let files = ["var/lib/dpkg/status", "var/lib/dpkg/diversions"];
         let long_ago = || {
             for file in files {
@@ -549,11 +568,39 @@ pub mod tests {
     }
 
     #[test]
+    fn packages_that_were_passed_over_are_read_when_they_are_asked_about() {
+        let root = usual();
+        let status = root.path().join("var/lib/dpkg/status");
+        let long_ago = SystemTime::now() - Duration::from_secs(60);
+        for file in [&status, &root.path().join("var/lib/dpkg/diversions")] {
+            File::options().append(true).open(file).and_then(|file| file.set_modified(long_ago)).expect("time");
+        }
+        let admin = root.path().join("var/lib/dpkg");
+        let names = |database: &Database| {
+            let all = database.status().packages().map(|package| shown(package.name));
+            (all.collect::<Vec<_>>().join(" "), shown(database.status().native()))
+        };
+        let named = |names: &[&str]| Kept::Named(names.iter().map(|name| name.as_bytes().to_vec()).collect());
+        let least = Database::read(admin.clone(), Kept::least()).expect("database");
+        assert_eq!(names(&least), ("dpkg".to_owned(), "amd64".to_owned()));
+        let more = least.with(&named(&["libx", "tzdata", "unknown"])).expect("read");
+        assert_eq!(names(&more).0, "dpkg libx libx tzdata");
+        let all = more.with(&named(&["dash", "libx"])).expect("read");
+        assert_eq!(names(&all).0, "dash dpkg libx libx tzdata");
+        let whole = Database::read(admin, Kept::All).expect("database");
+        for package in all.status().packages() {
+            let same = whole.status().find(package.name, Some(package.architecture)).expect("known");
+            assert!(same == package && same.conffiles().eq(package.conffiles()), "{package:?}");
+        }
+        assert!(all.with(&Kept::All).is_none() && whole.with(&Kept::Relations).is_none());
+    }
+
+    #[test]
     fn what_dpkg_has_not_merged_yet_counts_more_than_the_status() {
         let root = usual();
         root.write("updates/0001", b"Package: dash\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 9\n");
         root.write("updates/tmp.i", b"####padding####\n");
-        let database = Database::open(&mut Folders::below(root.path())).expect("database");
+        let database = Database::open(&mut Folders::below(root.path()), Kept::All).expect("database");
         let status = database.status();
         assert_eq!(status.find(b"dash", None).expect("known").version, b"9");
     }

@@ -1,7 +1,7 @@
 //! On which installed packages a package depends, by itself or through others.
 
 use crate::database::{full_name, is_name, Database};
-use crate::status::{Package, Status};
+use crate::status::{Kept, Package, Status};
 use reexec_plugin_abi::rust::Sink;
 use reexec_plugin_paths::{reached, Folders};
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::path::Path;
 /// Says on which packages each of the packages depends.
 pub fn dependencies(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
     let mut folders = Folders::below(root);
-    let database = Database::open_with_relations(&mut folders)?;
+    let database = Database::open(&mut folders, Kept::Relations)?;
     let status = database.status();
     let providers = Providers::of(status);
     for (index, package) in packages.iter().enumerate() {

@@ -2,6 +2,7 @@
 //! which ends when each path has an owner.
 
 use crate::database::{unread, Database, ListName, BASIS};
+use crate::status::Kept;
 use reexec_plugin_abi::rust::{Owner, Sink};
 use reexec_plugin_paths::{lines, split_path, Folders, Names};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,7 +14,7 @@ const DIGEST: usize = 32;
 /// Says who owns each of the paths.
 pub fn owners(root: &Path, paths: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
     let mut folders = Folders::below(root);
-    let database = Database::open(&mut folders)?;
+    let database = Database::open(&mut folders, Kept::All)?;
     let status = database.status();
     for path in BASIS {
         sink.file(path, b"");
@@ -326,7 +327,7 @@ mod tests {
     #[allow(clippy::print_stdout, reason = "a measurement is for people")]
     fn a_thousand_paths_of_this_machine() {
         let mut folders = Folders::below(Path::new("/"));
-        let database = Database::open(&mut folders).expect("database");
+        let database = Database::open(&mut folders, Kept::All).expect("database");
         let mut entries = Vec::new();
         let mut text = Vec::new();
         for list in database.lists().expect("lists") {

@@ -2,6 +2,9 @@
 
 use memchr::memmem::Finder;
 use reexec_plugin_paths::lines;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hasher};
+use std::ops::Range;
 
 /// One package and architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,12 +68,22 @@ fn name_in(part: &[u8]) -> &[u8] {
 }
 
 /// All packages, as far as they are asked about: a tenth of the text.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
     /// What the entries say, one after the other.
     text: Vec<u8>,
     /// Sorted by name; those of one name as they first came in the text.
     entries: Vec<Entry>,
+    /// The packages that were passed over, in the order of the text.
+    passed: Vec<Passed>,
+}
+
+/// A package that is plainly installed, and that was not asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Passed {
+    name: u64,
+    start: u64,
+    len: u32,
 }
 
 /// Where the text has something.
@@ -112,6 +125,13 @@ impl Status {
         all.clone().find(Package::has_files).or_else(|| all.next())
     }
 
+    /// Where in the text the packages with these names are that were passed over; few others may be among them.
+    pub fn passed(&self, names: &BTreeSet<Vec<u8>>) -> Vec<Range<u64>> {
+        let names: BTreeSet<u64> = names.iter().map(|name| number(name)).collect();
+        let asked = self.passed.iter().filter(|passed| names.contains(&passed.name));
+        asked.map(|passed| passed.start..passed.start + u64::from(passed.len)).collect()
+    }
+
     /// All packages, by name.
     pub fn packages(&self) -> impl Iterator<Item = Package<'_>> {
         self.entries.iter().map(|entry| self.package(entry))
@@ -132,9 +152,43 @@ impl Status {
     }
 }
 
+/// A number for a name; two names may have the same.
+fn number(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name);
+    hasher.finish()
+}
+
 /// A text of more than 4 GiB is not told of; that of dpkg has a thousandth of it.
 fn said(text: &[u8], span: Span) -> &[u8] {
     text.get(span.start as usize..span.start as usize + span.len as usize).unwrap_or_default()
+}
+
+/// What is kept of `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// The packages with these names, dpkg itself, and any that is not plainly installed.
+    Named(BTreeSet<Vec<u8>>),
+    /// All packages.
+    All,
+    /// All packages, with what they depend on and provide, which is as long as everything else.
+    Relations,
+}
+
+impl Kept {
+    /// Nothing but what every question needs.
+    pub fn least() -> Kept {
+        Kept::Named(BTreeSet::new())
+    }
+
+    /// Whether all is kept that another one keeps.
+    pub fn covers(&self, other: &Kept) -> bool {
+        match (self, other) {
+            (Kept::Named(these), Kept::Named(those)) => those.is_subset(these),
+            (Kept::Named(_), _) | (Kept::All, Kept::Relations) => false,
+            (Kept::All | Kept::Relations, _) => true,
+        }
+    }
 }
 
 /// Reads the text of `status`, with that of `updates/*` behind it.
@@ -142,7 +196,10 @@ fn said(text: &[u8], span: Span) -> &[u8] {
 /// Fields are looked for by name in each stanza, and not line by line: three quarters of the text are descriptions.
 #[derive(Debug)]
 pub struct Reader {
-    relations: bool,
+    kept: Kept,
+    /// Where the text is, from its first byte; none where nothing is passed over: what is read may be about a package
+    /// that was read already.
+    at: Option<u64>,
     fields: Fields,
     status: Status,
 }
@@ -162,11 +219,12 @@ struct Fields {
 }
 
 impl Reader {
-    /// Of a text of so many bytes; with or without what packages depend on and provide, which is as long as
-    /// everything else that is kept.
-    pub fn of(len: usize, relations: bool) -> Reader {
+    /// Of a text of so many bytes.
+    pub fn of(len: usize, kept: Kept) -> Reader {
+        let len = if matches!(kept, Kept::Named(_)) { 0 } else { len };
         // An installed package has some 900 bytes, of which 50 are kept.
-        let status = Status { text: Vec::with_capacity(len / 12), entries: Vec::with_capacity(len / 512) };
+        let (text, entries) = (Vec::with_capacity(len / 12), Vec::with_capacity(len / 512));
+        let status = Status { text, entries, passed: Vec::new() };
         let fields = Fields {
             end: Finder::new(b"\n\n"),
             package: Finder::new(b"\nPackage:"),
@@ -178,7 +236,17 @@ impl Reader {
             pre_depends: Finder::new(b"\nPre-Depends:"),
             provides: Finder::new(b"\nProvides:"),
         };
-        Reader { relations, fields, status }
+        Reader { kept, at: Some(0), fields, status }
+    }
+
+    /// From now on it is about packages that may have been read already: nothing of it is passed over.
+    pub fn once_more(&mut self) {
+        self.at = None;
+    }
+
+    /// Goes on where another reader ended.
+    pub fn behind(status: Status, kept: Kept) -> Reader {
+        Reader { status, at: None, ..Reader::of(0, kept) }
     }
 
     /// Takes what is whole of a text that begins with the end of a line, and leaves what is begun.
@@ -199,7 +267,7 @@ impl Reader {
 
     /// All packages. Of two entries for one package and architecture the later one counts, as for dpkg.
     pub fn finish(self) -> Status {
-        let Status { text, mut entries } = self.status;
+        let Status { text, mut entries, passed } = self.status;
         // dpkg writes them sorted; only what was appended is not.
         let name = |entry: &Entry| said(&text, entry.name);
         if !entries.is_sorted_by(|a, b| name(a) <= name(b)) {
@@ -220,11 +288,20 @@ impl Reader {
             }
         }
         entries.truncate(kept);
-        Status { text, entries }
+        Status { text, entries, passed }
     }
 
     fn stanza(&mut self, stanza: &[u8]) {
-        let Reader { relations, fields, status } = self;
+        if let Some(at) = self.at {
+            self.at = Some(at + stanza.len() as u64);
+            if let Some(name) = self.passes_over(stanza) {
+                // Without the end of the line before it, with which the text was made to begin.
+                let len = u32::try_from(stanza.len() - 1).unwrap_or(0);
+                self.status.passed.push(Passed { name: number(name), start: at, len });
+                return;
+            }
+        }
+        let Reader { kept, fields, status, .. } = self;
         let name = line(stanza, &fields.package);
         if name.is_empty() {
             return;
@@ -241,12 +318,22 @@ impl Reader {
             must_reinstall: state.is_some() && flag == Some(b"reinstreq"),
             ..Entry::default()
         };
-        if *relations {
+        if *kept == Kept::Relations {
             let depends = [whole(stanza, &fields.depends), b",", whole(stanza, &fields.pre_depends)].concat();
             entry.depends = status.keep(&depends);
             entry.provides = status.keep(whole(stanza, &fields.provides));
         }
         status.entries.push(entry);
+    }
+
+    /// The name of the package where it is plainly installed and not asked about: dpkg writes these two fields first,
+    /// and where somebody else wrote them elsewhere the package is kept.
+    fn passes_over<'a>(&self, stanza: &'a [u8]) -> Option<&'a [u8]> {
+        let Kept::Named(names) = &self.kept else { return None };
+        let mut rest = lines(stanza.strip_prefix(b"\nPackage: ")?);
+        let name = rest.next()?;
+        let is_plain = matches!(rest.next()?, b"Status: install ok installed" | b"Status: hold ok installed");
+        (is_plain && name != b"dpkg" && !names.contains(name)).then_some(name)
     }
 }
 
@@ -289,7 +376,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &[u8]) -> Status {
-        let mut reader = Reader::of(text.len(), true);
+        let mut reader = Reader::of(text.len(), Kept::Relations);
         reader.take_rest([b"\n", text].concat());
         reader.finish()
     }
@@ -302,7 +389,7 @@ mod tests {
         for text in [TEXT.to_vec(), more.to_vec(), [TEXT, b"\n", more].concat()] {
             let whole = parse(&text);
             for size in 1..=text.len() {
-                let mut reader = Reader::of(0, true);
+                let mut reader = Reader::of(0, Kept::Relations);
                 let mut begun = b"\n".to_vec();
                 for piece in text.chunks(size) {
                     begun.extend_from_slice(piece);
@@ -322,11 +409,59 @@ mod tests {
     #[test]
     fn what_is_not_wanted_is_not_kept() {
         let text = b"Package: x\nStatus: install ok installed\nDepends: y\nPre-Depends: z\nProvides: a\n";
-        let mut reader = Reader::of(text.len(), false);
+        let mut reader = Reader::of(text.len(), Kept::All);
         reader.take_rest([b"\n", &text[..]].concat());
         let status = reader.finish();
         let x = status.find(b"x", None).expect("known");
         assert_eq!((x.state, x.depends().count(), x.provides().count()), (&b"installed"[..], 0, 0));
+    }
+
+    #[test]
+    fn of_the_packages_that_are_not_asked_about_only_the_unfinished_are_kept() {
+        let package = |name: &str, state: &str| format!("Package: {name}\nStatus: {state}\nArchitecture: amd64\n\n");
+        let text = [
+            package("bash", "install ok installed"),
+            package("dash", "hold ok installed"),
+            package("dpkg", "install ok installed"),
+            package("libx", "install ok installed"),
+            package("liby", "install ok half-configured"),
+            package("libz", "install reinstreq installed"),
+            "Status: install ok installed\nPackage: strange\n".to_owned(),
+        ];
+        let names = |kept: Kept, more: &str| {
+            let mut reader = Reader::of(0, kept);
+            reader.take_rest([b"\n", text.concat().as_bytes()].concat());
+            reader.once_more();
+            reader.take_rest([b"\n", more.as_bytes()].concat());
+            let status = reader.finish();
+            let text = |package: Package<'_>| {
+                format!("{} {}", String::from_utf8_lossy(package.name), String::from_utf8_lossy(package.state))
+            };
+            assert_eq!(status.native(), b"amd64");
+            status.packages().map(text).collect::<Vec<_>>().join(", ")
+        };
+        let rest = "libz installed, strange installed";
+        assert_eq!(names(Kept::least(), ""), format!("dpkg installed, liby half-configured, {rest}"));
+        let libx = Kept::Named([b"libx".to_vec(), b"unknown".to_vec()].into());
+        assert_eq!(names(libx, ""), format!("dpkg installed, libx installed, liby half-configured, {rest}"));
+        let finished = package("liby", "install ok installed");
+        assert_eq!(names(Kept::least(), &finished), format!("dpkg installed, liby installed, {rest}"));
+        assert_eq!(names(Kept::All, "").matches(',').count(), 6);
+    }
+
+    #[test]
+    fn what_is_kept_serves_every_question_that_needs_no_more() {
+        let named = |names: &[&str]| Kept::Named(names.iter().map(|name| name.as_bytes().to_vec()).collect());
+        for (kept, other, covers) in [
+            (named(&["a", "b"]), named(&["a"]), true),
+            (named(&["a"]), named(&["a", "b"]), false),
+            (named(&["a"]), Kept::All, false),
+            (Kept::All, named(&["a"]), true),
+            (Kept::All, Kept::Relations, false),
+            (Kept::Relations, Kept::All, true),
+        ] {
+            assert_eq!(kept.covers(&other), covers, "{kept:?} {other:?}");
+        }
     }
 
     const TEXT: &[u8] = b"Package: dpkg\n\
