@@ -29,9 +29,7 @@ impl Cli {
     /// to, and copied for each plugin.
     fn quickly(words: &[OsString]) -> Option<Command> {
         fn of<A: Args>(words: &[OsString], make: fn(A) -> Command) -> Option<Command> {
-            let described = A::augment_args(clap::Command::new("reexec"));
-            let matches = described.try_get_matches_from(&words[1..]).ok()?;
-            A::from_arg_matches(&matches).ok().map(make)
+            alone(&words[1..]).ok().map(make)
         }
         match words.get(1)?.to_str()? {
             "hook" => of(words, Command::Hook),
@@ -41,6 +39,12 @@ impl Cli {
             _ => None,
         }
     }
+}
+
+/// These arguments alone, of words with the program's or a command's name before them.
+fn alone<A: Args>(words: &[OsString]) -> Result<A, clap::Error> {
+    let described = A::augment_args(clap::Command::new("reexec"));
+    A::from_arg_matches(&described.try_get_matches_from(words)?)
 }
 
 /// The commands.
@@ -435,12 +439,7 @@ impl Common {
 
     /// As it is where nothing is typed.
     pub fn untyped() -> Common {
-        #[derive(Parser)]
-        struct Alone {
-            #[command(flatten)]
-            common: Common,
-        }
-        Alone::parse_from(["reexec"]).common
+        alone(&["reexec".into()]).unwrap_or_else(|error| error.exit())
     }
 }
 

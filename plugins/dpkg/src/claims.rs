@@ -1,6 +1,6 @@
 //! From a trigger, or from names of packages, to the exact files.
 
-use crate::database::{files, full_name, unread, Database, Diversions, ListName};
+use crate::database::{files, full_name, parts_of, unread, Database, Diversions, ListName};
 use crate::status::{Kept, Package};
 use crate::trigger::{parse, triggered, Change};
 use reexec_plugin_abi::rust::{Sink, Trigger};
@@ -64,8 +64,8 @@ pub fn read(trigger: &Trigger<'_>, sink: &mut Sink<'_>) -> Result<(), String> {
 /// Names every file of the packages.
 pub fn expand(root: &Path, packages: &[&[u8]], sink: &mut Sink<'_>) -> Result<(), String> {
     let mut folders = Folders::below(root);
-    let names = packages.iter().filter_map(|package| package.split(|byte| *byte == b':').next());
-    let database = Database::open(&mut folders, Kept::Named(names.map(<[u8]>::to_vec).collect()))?;
+    let names = packages.iter().map(|package| parts_of(package).0.to_vec());
+    let database = Database::open(&mut folders, Kept::Named(names.collect()))?;
     let mut claims = Claims::of(&database, &mut folders);
     for package in packages {
         let lists = database.lists_of(package);

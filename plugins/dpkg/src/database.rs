@@ -48,7 +48,7 @@ struct Source {
 }
 
 /// What is another one whenever a file is: device, inode, bytes, and the times of the content and of the inode.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     numbers: (u64, u64),
     bytes: u64,
@@ -98,10 +98,7 @@ pub struct ListName(Vec<u8>);
 
 impl ListName {
     fn parts(&self) -> (&[u8], Option<&[u8]>) {
-        match self.0.iter().position(|byte| *byte == b':') {
-            Some(at) => (&self.0[..at], Some(&self.0[at + 1..])),
-            None => (&self.0, None),
-        }
+        parts_of(&self.0)
     }
 
     /// The package's name without architecture.
@@ -120,6 +117,14 @@ impl ListName {
         let (name, own) = self.parts();
         let known = self.package(status).map(|package| package.architecture);
         full_name(name, own.or(known), status.native())
+    }
+}
+
+/// The name of a package without architecture, and its architecture where one is given: `NAME` or `NAME:ARCH`.
+pub fn parts_of(package: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match package.iter().position(|byte| *byte == b':') {
+        Some(at) => (&package[..at], Some(&package[at + 1..])),
+        None => (package, None),
     }
 }
 
@@ -144,12 +149,9 @@ impl Database {
         let admin = folders.resolve_folder(ADMIN);
         let admin = folders.outside(&admin);
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = last.as_ref().filter(|known| known.admin == admin && known.is_still()) {
-            if known.kept.covers(&kept) {
+        if let Some(known) = last.as_mut().filter(|known| known.admin == admin && known.is_still()) {
+            if known.kept.covers(&kept) || Arc::get_mut(known).is_some_and(|known| known.add(&kept)) {
                 return Ok(Arc::clone(known));
-            }
-            if let Some(more) = known.with(&kept) {
-                return Ok(Arc::clone(last.insert(Arc::new(more))));
             }
         }
         let read = Arc::new(Database::read(admin, kept)?);
@@ -183,27 +185,23 @@ impl Database {
         Ok(Database { admin, status: reader.finish(), kept, diversions: diverted, sources })
     }
 
-    /// With further packages by name, of which alone is read.
-    fn with(&self, more: &Kept) -> Option<Database> {
-        let (Kept::Named(known), Kept::Named(names), Some((status, diversions))) = (&self.kept, more, &self.sources)
-        else {
-            return None;
+    /// Reads further packages, where they are asked for by name; false where all has to be read anew.
+    fn add(&mut self, more: &Kept) -> bool {
+        let (Kept::Named(known), Kept::Named(names), Some((status, _))) = (&mut self.kept, more, &self.sources) else {
+            return false;
         };
-        let kept = Kept::Named(known.union(names).cloned().collect());
-        let mut reader = Reader::behind(self.status.clone(), kept.clone());
-        for range in self.status.passed(names) {
-            let mut text = vec![b'\n'; 1 + usize::try_from(range.end - range.start).ok()?];
-            status.file.read_exact_at(&mut text[1..], range.start).ok()?;
+        let ranges = self.status.passed(names);
+        known.extend(names.iter().cloned());
+        let mut reader = Reader::behind(std::mem::take(&mut self.status), self.kept.clone());
+        for range in ranges {
+            let mut text = vec![b'\n'; 1 + (range.end - range.start) as usize];
+            if status.file.read_exact_at(&mut text[1..], range.start).is_err() {
+                return false;
+            }
             reader.take_rest(text);
         }
-        let again = |source: &Source| Some(Source { file: source.file.try_clone().ok()?, stamp: source.stamp.clone() });
-        let diverted = match diversions {
-            Some(source) => Some(again(source)?),
-            None => None,
-        };
-        let sources = Some((again(status)?, diverted));
-        let (admin, diversions) = (self.admin.clone(), self.diversions.clone());
-        Some(Database { admin, status: reader.finish(), kept, diversions, sources })
+        self.status = reader.finish();
+        true
     }
 
     fn is_still(&self) -> bool {
@@ -247,8 +245,7 @@ impl Database {
     /// not given and more than one is installed side by side.
     pub fn lists_of(&self, package: &[u8]) -> Vec<ListName> {
         let status = self.status();
-        let asked = ListName(package.to_vec());
-        let (name, architecture) = asked.parts();
+        let (name, architecture) = parts_of(package);
         if !is_name(name) || architecture.is_some_and(|own| !is_name(own)) {
             return Vec::new();
         }
@@ -581,18 +578,18 @@ pub mod tests {
             (all.collect::<Vec<_>>().join(" "), shown(database.status().native()))
         };
         let named = |names: &[&str]| Kept::Named(names.iter().map(|name| name.as_bytes().to_vec()).collect());
-        let least = Database::read(admin.clone(), Kept::least()).expect("database");
-        assert_eq!(names(&least), ("dpkg".to_owned(), "amd64".to_owned()));
-        let more = least.with(&named(&["libx", "tzdata", "unknown"])).expect("read");
-        assert_eq!(names(&more).0, "dpkg libx libx tzdata");
-        let all = more.with(&named(&["dash", "libx"])).expect("read");
-        assert_eq!(names(&all).0, "dash dpkg libx libx tzdata");
-        let whole = Database::read(admin, Kept::All).expect("database");
-        for package in all.status().packages() {
+        let mut some = Database::read(admin.clone(), Kept::least()).expect("database");
+        assert_eq!(names(&some), ("dpkg".to_owned(), "amd64".to_owned()));
+        assert!(some.add(&named(&["libx", "tzdata", "unknown"])));
+        assert_eq!(names(&some).0, "dpkg libx libx tzdata");
+        assert!(some.add(&named(&["dash", "libx"])) && some.kept.covers(&named(&["dash", "tzdata"])));
+        assert_eq!(names(&some).0, "dash dpkg libx libx tzdata");
+        let mut whole = Database::read(admin, Kept::All).expect("database");
+        for package in some.status().packages() {
             let same = whole.status().find(package.name, Some(package.architecture)).expect("known");
             assert!(same == package && same.conffiles().eq(package.conffiles()), "{package:?}");
         }
-        assert!(all.with(&Kept::All).is_none() && whole.with(&Kept::Relations).is_none());
+        assert!(!some.add(&Kept::All) && !whole.add(&Kept::Relations));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! On which installed packages a package depends, by itself or through others.
 
-use crate::database::{full_name, is_name, Database};
+use crate::database::{full_name, is_name, parts_of, Database};
 use crate::status::{Kept, Package, Status};
 use reexec_plugin_abi::rust::Sink;
 use reexec_plugin_paths::{reached, Folders};
@@ -43,10 +43,7 @@ impl<'a> Providers<'a> {
     /// The packages that one depends on, without itself, as people write them. Another architecture serves
     /// only for what is not of one.
     fn closure(&self, package: &[u8], status: &Status) -> Vec<Vec<u8>> {
-        let (name, architecture) = match package.iter().position(|byte| *byte == b':') {
-            Some(at) => (&package[..at], Some(&package[at + 1..])),
-            None => (package, None),
-        };
+        let (name, architecture) = parts_of(package);
         let Some(asked) = status.find(name, architecture).filter(|_| is_name(name)) else { return Vec::new() };
         let first = self.packages.iter().position(|one| *one == asked);
         let next = |one: &usize| {

@@ -68,7 +68,7 @@ fn name_in(part: &[u8]) -> &[u8] {
 }
 
 /// All packages, as far as they are asked about: a tenth of the text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// What the entries say, one after the other.
     text: Vec<u8>,
