@@ -144,14 +144,16 @@ pub fn digest(file: &File, algorithm: &str) -> Option<String> {
 }
 
 fn digest_with<D: md5::Digest>(file: &File, mut digest: D) -> Option<String> {
-    let mut buffer = vec![0; CHUNK];
+    // Not cleared before: most files that are read are a small part of it.
+    let mut buffer = Vec::with_capacity(CHUNK);
     let mut offset = 0;
     loop {
-        let read = file.read_at(&mut buffer, offset).ok()?;
+        buffer.clear();
+        let read = rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), offset).ok()?;
         if read == 0 {
             return Some(hexadecimal(&digest.finalize()));
         }
-        digest.update(&buffer[..read]);
+        digest.update(&buffer);
         offset += read as u64;
         if offset > MOST_COMPARED {
             return None;
