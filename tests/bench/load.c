@@ -11,6 +11,7 @@
  * has 60 to 300 mappings, touches a page of each, and holds some descriptors.  One in ten has five
  * threads, one in five is another user's.  The same COUNT gives the same population.
  *
+ * SIGUSR1 wakes a process, which then falls asleep again.
  * It ends with the end of its standard input, and so does every process of it.
  */
 #define _GNU_SOURCE
@@ -154,10 +155,15 @@ static void start_threads(void) {
     }
 }
 
+static void wake_up(int unused) {
+    (void)unused;
+}
+
 /* A worker: its seed, and whether it is stale. */
 static void work(const char *with, int is_stale) {
     const char *folder = getenv("LOAD_FOLDER");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGUSR1, wake_up);
     seed(strtoull(with, 0, 10));
     int target = FEWEST + next() % (MOST - FEWEST + 1), has_threads = next() % PER_THREADS == 0;
     list(folder);

@@ -3,6 +3,7 @@
 use crate::place::{unique, workspace, Scratch};
 use crate::run::run;
 use anyhow::{bail, ensure, Context, Result};
+use rustix::process::{kill_process, Pid, Signal};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -114,6 +115,16 @@ impl Load {
         ensure!(load.pids.len() == count, "{} of {count} processes are up", load.pids.len());
         ensure!(load.stale.is_subset(&load.pids), "a stale process is gone");
         Ok(load)
+    }
+}
+
+impl Load {
+    /// Wakes one process in so many, which fall asleep again.
+    pub fn wake(&self, part: usize) -> Result<()> {
+        for &pid in self.pids.iter().step_by(part) {
+            kill_process(Pid::from_raw(pid).context("a pid")?, Signal::USR1)?;
+        }
+        Ok(())
     }
 }
 

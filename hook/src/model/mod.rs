@@ -28,6 +28,7 @@ pub mod proof;
 pub mod reboot;
 pub mod replace;
 pub mod report;
+pub mod resting;
 pub mod script;
 pub mod starts;
 pub mod text;

@@ -122,6 +122,8 @@ impl OwnerRow {
 pub struct Summary {
     /// Processes looked at.
     pub scanned: usize,
+    /// Those among them that have not run since an earlier look, and were not asked again what they map.
+    pub resting: usize,
     /// Stale ones.
     pub stale: usize,
     /// Tainted ones.

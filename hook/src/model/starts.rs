@@ -77,7 +77,8 @@ impl Starts {
     }
 }
 
-fn head(of: &StartsOf) -> String {
+/// For which boot and which pids a file of numbers is.
+pub fn head(of: &StartsOf) -> String {
     format!("{} {} {}\n", of.boot_id, of.pids, of.times)
 }
 

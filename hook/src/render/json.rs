@@ -49,6 +49,7 @@ pub fn value(report: &Report, exit_code: u8) -> Value {
         "reboot": reboot(&report.reboot),
         "summary": {
             "scanned": summary.scanned,
+            "resting": summary.resting,
             "stale": summary.stale,
             "tainted": summary.tainted,
             "unknown": summary.unknown,

@@ -144,16 +144,22 @@ fn headline(report: &Report) -> String {
     }
 }
 
-/// Whether the inodes or the processes were asked, in one line.
+/// Whether the inodes or the processes were asked, and of how many was known what they map, a line each.
 fn way(report: &Report) -> String {
-    match &report.way {
+    let resting = match report.summary.resting {
+        0 => String::new(),
+        1 => "1 process has not run since an earlier look: it maps what it mapped then\n".to_owned(),
+        number => format!("{number} processes have not run since an earlier look: they map what they mapped then\n"),
+    };
+    let way = match &report.way {
         Way::Inodes(number) => {
             let number = count(*number, "file", "files");
             format!("asked the inodes of {number} that were replaced: nobody has one of them open or mapped\n")
         }
         Way::Processes(why) if why.is_empty() => String::new(),
         Way::Processes(why) => format!("looked at the processes, since {}\n", escape(why.as_bytes())),
-    }
+    };
+    way + &resting
 }
 
 fn capital(text: &str) -> String {

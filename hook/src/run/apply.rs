@@ -5,6 +5,7 @@ use super::desk::{Desk, Known};
 use super::look::{look, unused};
 use super::publish::publish;
 use super::report::{judge_reboot, spare, Deciding};
+use super::resting::Asked;
 use super::{gather, old, wait};
 use crate::model::claim::Claim;
 use crate::model::file::Stamp;
@@ -102,7 +103,7 @@ impl Own {
 pub fn look_own(desk: &Desk<'_>, own: &Own) -> Result<Run> {
     let known = gather::known(desk, &own.pending)?;
     let policy = desk.policy();
-    let mut report = look(desk, &known, policy.as_ref().ok().map(|loaded| &loaded.policy))?;
+    let mut report = look(desk, &known, policy.as_ref().ok().map(|loaded| &loaded.policy), Asked::Each)?;
     let files = own.files();
     let others = report.narrow(|path| files.contains(path));
     super::report::decide_or_say(desk, &mut report, &policy);
@@ -282,7 +283,7 @@ impl Round<'_> {
         };
         let mut report = match way {
             Way::Inodes(inodes) => unused(desk, self.known, inodes)?,
-            way => Report { way, ..look(desk, self.known, Some(policy))? },
+            way => Report { way, ..look(desk, self.known, Some(policy), Asked::Each)? },
         };
         let others = self.narrow(&mut report);
         let asked = Circumstances {

@@ -4,6 +4,7 @@
 use super::desk::{Desk, Known};
 use super::look::look;
 use super::report::hanging_on;
+use super::resting::Asked;
 use super::steps::{self, Due};
 use super::wait;
 use crate::model::image::Executed;
@@ -204,7 +205,7 @@ impl<'a> Climb<'a> {
             wait::settle(&names, &at_once, settle);
             let after = services::units(&names);
             perform::unmark(&done_units(&at_once, rows, &due, &taken));
-            let looked = look(self.desk, self.known, Some(self.policy))?;
+            let looked = look(self.desk, self.known, Some(self.policy), Asked::Each)?;
             let executes = self.executed(&looked, rows, &due);
             for (&index, step) in due.iter().zip(taken) {
                 let only_tells = !step.action.changes();

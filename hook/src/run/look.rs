@@ -9,12 +9,14 @@ use crate::model::owner::OwnerKind;
 use crate::model::policy::Policy;
 use crate::model::reboot::Reboot;
 use crate::model::report::{GapRow, Replacement, Report, Summary, TransactionRow};
-use crate::model::starts::StartsOf;
+use crate::model::starts::{Starts, StartsOf};
 use crate::model::text::escape_path;
 use crate::model::verdict::{Content, Verdict};
+use crate::run::resting::{Asked, Recall};
 use crate::run::scan::{Extent, Hung, Question, Seen};
-use crate::run::{claims, closer, packages, patience, relatives, traces};
+use crate::run::{claims, closer, packages, patience, relatives, resting, traces};
 use crate::sys::proc_folder::Procs;
+use crate::sys::state::Noted;
 use crate::sys::{clock, host, inits, progress, raw, systemd};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,25 +43,25 @@ pub struct Looked {
 }
 
 /// Looks at the machine and judges; says nothing yet of what to do.
-pub fn look(desk: &Desk<'_>, known: &Known, policy: Option<&Policy>) -> Result<Report> {
+pub fn look(desk: &Desk<'_>, known: &Known, policy: Option<&Policy>, asked: Asked) -> Result<Report> {
     let extent = match (desk.common.all, policy.is_some_and(Policy::names_data)) {
         (true, _) => Extent::All,
         (false, true) => Extent::Data,
         (false, false) => Extent::Noteworthy,
     };
-    Ok(machine(desk, known, extent, policy)?.report(desk, known))
+    Ok(processes(desk, known, (extent, asked), policy, None)?.report(desk, known))
 }
 
 /// Looks and judges. Data files count where the policy says so.
 pub fn machine(desk: &Desk<'_>, known: &Known, extent: Extent, policy: Option<&Policy>) -> Result<Looked> {
-    processes(desk, known, extent, policy, None)
+    processes(desk, known, (extent, Asked::Each), policy, None)
 }
 
 /// Looks at these processes, or at all, and judges.
 fn processes(
     desk: &Desk<'_>,
     known: &Known,
-    extent: Extent,
+    (extent, asked): (Extent, Asked),
     policy: Option<&Policy>,
     only: Option<Vec<i32>>,
 ) -> Result<Looked> {
@@ -77,7 +79,10 @@ fn processes(
     index.add_before(&known.snapshots, &known.packages);
     let index = Arc::new(index);
     let starts_of = starts_of(desk);
-    let starts = Arc::new(starts_of.as_ref().map(|of| desk.store.starts(of)).unwrap_or_default());
+    let noted = |of: &StartsOf| Starts::parse(&desk.store.noted(Noted::Starts), of);
+    let starts = Arc::new(starts_of.as_ref().map(noted).unwrap_or_default());
+    let of = starts_of.as_ref().filter(|_| asked == Asked::Runners);
+    let recall = of.and_then(|of| resting::recall(desk, of, extent, &index)).map(Arc::new);
     let (mut seen, hung) = patience::scan(&Question {
         proc: common.proc.clone(),
         extent,
@@ -85,14 +90,14 @@ fn processes(
         mappings: common.mappings,
         threads: common.threads,
         starts: Arc::clone(&starts),
+        recall: recall.clone(),
         uid: host::uid(),
         hung: Arc::new(hung),
         windows: known.windows.clone(),
         only: only.clone(),
     })?;
-    if let (Some(of), WORTH_KEEPING.., None) = (&starts_of, seen.started.len(), &only) {
-        // Without it the next look only takes longer.
-        let _ = desk.store.keep_starts(&starts.with(&seen.started, &seen.pids), of);
+    if let (Some(of), None) = (&starts_of, &only) {
+        keep(desk, of, &starts, recall.as_deref(), &seen);
     }
     traces::trace(&mut seen, known);
     let mut faults = desk.plugin_faults.clone();
@@ -111,6 +116,16 @@ fn processes(
     data::settle(&mut verdicts, policy, extent == Extent::All);
     name_services(&mut verdicts, common);
     Ok(Looked { hung, started, seen, verdicts, extent, faults, claimed: index.len() })
+}
+
+/// Keeps what this look noted, if it is worth it. Without it the next look only takes longer.
+fn keep(desk: &Desk<'_>, of: &StartsOf, starts: &Starts, recall: Option<&Recall>, seen: &Seen) {
+    if seen.started.len() >= WORTH_KEEPING {
+        let _ = desk.store.keep_noted(Noted::Starts, &starts.with(&seen.started, &seen.pids).bytes(of));
+    }
+    if let Some(recall) = recall {
+        resting::keep(desk, of, recall, seen);
+    }
 }
 
 /// So many start times cost as much to read as the file costs to write.
@@ -141,7 +156,7 @@ fn name_services(verdicts: &mut [VerdictOf], common: &Common) {
 pub fn unused(desk: &Desk<'_>, known: &Known, inodes: usize) -> Result<Report> {
     let amid = started_amid(desk, known)?;
     if !amid.is_empty() {
-        let looked = processes(desk, known, Extent::Noteworthy, None, Some(amid))?;
+        let looked = processes(desk, known, (Extent::Noteworthy, Asked::Each), None, Some(amid))?;
         return Ok(Report { way: Way::Inodes(inodes), ..looked.report(desk, known) });
     }
     let looked = Looked {
@@ -203,6 +218,7 @@ fn assemble(seen: &Seen, verdicts: Vec<VerdictOf>, extent: Extent, started: i128
     let count = |verdict| verdicts.iter().filter(|row| row.verdict == verdict).count();
     let summary = Summary {
         scanned: seen.scanned,
+        resting: seen.resting,
         stale: count(Verdict::Stale),
         tainted: count(Verdict::Tainted),
         unknown: count(Verdict::Unknown),

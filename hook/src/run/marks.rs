@@ -41,6 +41,7 @@ pub fn take(desk: &Desk<'_>) -> Result<Marks> {
         mappings: common.mappings,
         threads: common.threads,
         starts: Arc::new(Starts::default()),
+        recall: None,
         uid: host::uid(),
         hung: Arc::default(),
         windows: Vec::new(),

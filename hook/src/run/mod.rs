@@ -30,6 +30,7 @@ pub mod recent;
 pub mod relatives;
 pub mod replace;
 pub mod report;
+pub mod resting;
 pub mod scan;
 pub mod scanner;
 pub mod scripts;

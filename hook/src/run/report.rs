@@ -2,6 +2,7 @@
 
 use super::desk::Desk;
 use super::look::look;
+use super::resting::Asked;
 use crate::model::guard::{Evidence, Protected};
 use crate::model::pending::Pending;
 use crate::model::plan::{by_owner, Action, Group};
@@ -21,7 +22,8 @@ use std::path::PathBuf;
 /// Looks, judges, and says what the policy would do.
 pub fn report(desk: &Desk<'_>) -> Result<Report> {
     let (known, policy) = (desk.known()?, desk.policy());
-    let mut report = look(desk, &known, policy.as_ref().ok().map(|loaded| &loaded.policy))?;
+    let said = policy.as_ref().ok().map(|loaded| &loaded.policy);
+    let mut report = look(desk, &known, said, Asked::Runners)?;
     decide_or_say(desk, &mut report, &policy);
     Ok(report)
 }

@@ -1,5 +1,6 @@
 //! Looks at every process, and at each of the files that it maps.
 
+use super::resting::Recall;
 use super::scanner::Scanner;
 use super::sights::Sights;
 use crate::cli::MappingSource;
@@ -8,6 +9,7 @@ use crate::model::judge::{Candidate, ClaimIndex, FileView, Window};
 use crate::model::mapping::Wanted;
 use crate::model::process::Gap;
 use crate::model::reboot::release_order;
+use crate::model::resting::Notes;
 use crate::model::starts::Starts;
 use crate::sys::clock;
 use crate::sys::host;
@@ -49,6 +51,8 @@ pub struct Question {
     pub threads: Option<usize>,
     /// What earlier looks read of when processes started.
     pub starts: Arc<Starts>,
+    /// What an earlier look kept of processes that may not have run since; `None` where each is asked.
+    pub recall: Option<Arc<Recall>>,
     /// Our own user id: who is not root can only look at his own processes.
     pub uid: u32,
     /// What did not answer when it was tried.
@@ -89,12 +93,28 @@ pub struct Seen {
     pub files: Vec<FileView>,
     /// Number of processes looked at.
     pub scanned: usize,
+    /// Those among them that have not run since an earlier look.
+    pub resting: usize,
+    /// What is worth keeping of the others.
+    pub notes: Vec<Notes>,
     /// Number of processes of other users that an ordinary user may not look at.
     pub closed: usize,
     /// Start times that had to be read, for the next look.
     pub started: Vec<(i32, u64)>,
     /// All pids.
     pub pids: Vec<i32>,
+}
+
+impl Seen {
+    /// Adds what another thread saw.
+    fn add(&mut self, other: Seen) {
+        self.candidates.extend(other.candidates);
+        self.scanned += other.scanned;
+        self.resting += other.resting;
+        self.notes.extend(other.notes);
+        self.closed += other.closed;
+        self.started.extend(other.started);
+    }
 }
 
 /// More of them wait for each other in the kernel.
@@ -233,7 +253,7 @@ pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
     let work = |at| {
         let mut scanner = Scanner::new(&hall, at);
         while look(&mut scanner, at) {}
-        scanner.seen
+        scanner.end()
     };
     let (first, others) = (&progress.threads[0], &progress.threads[1..threads(question)]);
     let mut seen = std::thread::scope(|scope| {
@@ -246,13 +266,10 @@ pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
         let others = if is_left { others } else { &[] };
         let threads: Vec<_> = others.iter().map(|at| scope.spawn(|| work(at))).collect();
         while look(&mut scanner, first) {}
-        let mut seen = scanner.seen;
+        let mut seen = scanner.end();
         for thread in threads {
             let Ok(other) = thread.join() else { bail!("the scan failed inside") };
-            seen.candidates.extend(other.candidates);
-            seen.scanned += other.scanned;
-            seen.closed += other.closed;
-            seen.started.extend(other.started);
+            seen.add(other);
         }
         Ok(seen)
     })?;

@@ -3,24 +3,30 @@
 //! Most processes map nothing but files that were met before and are what they were: they are told by
 //! the numbers of the inodes alone ([`Scanner::is_plain`]). The others are looked at closely.
 
+mod subject;
+
 use super::names;
 use super::recent::Recent;
+use super::resting::Recall;
 use super::scan::{Extent, Hall, Seen, Watched};
 use super::scripts::{self, Reading, Scripts};
 use super::sights::Sights;
-use crate::model::file::{Look, Stamp};
-use crate::model::judge::{self, Candidate, Named, Space, Use};
-use crate::model::mapping::{Mapping, Wanted};
+use crate::model::file::Stamp;
+use crate::model::judge::{self, Candidate, Space, Use};
+use crate::model::mapping::Wanted;
 use crate::model::owner::{cgroup_path, Owner};
 use crate::model::process::{Gap, ProcessKey, ProcessSnapshot, Stat};
+use crate::model::resting::{Code, Notes, Rest};
 use crate::model::script;
 use crate::sys::clock;
-use crate::sys::mappings::{Mappings, Row};
-use crate::sys::procs::{build_id, ProcessHandle};
+use crate::sys::mappings::Mappings;
+use crate::sys::procs::ProcessHandle;
 use crate::sys::users::Users;
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use subject::Subject;
 
 /// One thread.
 #[derive(Debug)]
@@ -30,7 +36,8 @@ pub struct Scanner<'a> {
     mappings: Mappings,
     recent: Recent,
     boot: Stamp,
-    /// What it has seen, but for the files.
+    notes: Notes,
+    /// What it has seen, but for the files and what is to be kept.
     pub seen: Seen,
 }
 
@@ -39,7 +46,12 @@ impl<'a> Scanner<'a> {
     pub fn new(hall: &'a Hall<'a>, watched: &'a Watched) -> Scanner<'a> {
         let (mappings, recent) = (Mappings::from(hall.source), Recent::default());
         let boot = hall.sights.read().unwrap_or_else(PoisonError::into_inner).boot;
-        Scanner { hall, watched, mappings, recent, boot, seen: Seen::default() }
+        Scanner { hall, watched, mappings, recent, boot, notes: Notes::default(), seen: Seen::default() }
+    }
+
+    /// All that it has seen, but for the files.
+    pub fn end(self) -> Seen {
+        Seen { notes: vec![self.notes], ..self.seen }
     }
 
     /// Looks at one process.
@@ -48,19 +60,26 @@ impl<'a> Scanner<'a> {
         if Some(pid) == self.hall.own {
             return;
         }
+        let recall = self.hall.question.recall.as_deref();
+        // Before its mappings are: whatever it does from now on shows the next time.
+        let ran = recall.and_then(|_| clock::ran(pid));
+        if self.rests(pid, recall.zip(ran)) {
+            (self.seen.scanned, self.seen.resting) = (self.seen.scanned + 1, self.seen.resting + 1);
+            return;
+        }
         let maps = match self.read(|hall| hall.procs.open_maps(pid)) {
             Ok(maps) => maps,
             Err(Gap::Vanished) => return self.look_through_thread(pid),
             Err(gap) => return self.note_gap(pid, gap),
         };
-        if self.is_plain(pid, None, &maps) {
+        if self.is_plain(pid, None, Some(&maps)) {
             self.seen.scanned += 1;
-            return;
+            return self.note(pid, recall.zip(ran));
         }
         let namespace = self.hall.procs.mount_namespace(pid);
-        if self.is_plain(pid, Some(namespace), &maps) {
+        if self.is_plain(pid, Some(namespace), Some(&maps)) {
             self.seen.scanned += 1;
-            return;
+            return self.note(pid, recall.zip(ran));
         }
         let Ok(process) = self.hall.procs.open(pid) else { return };
         // Still the same process: its number cannot have been given to another one before its memory went.
@@ -68,10 +87,53 @@ impl<'a> Scanner<'a> {
             return;
         }
         self.seen.scanned += 1;
-        if self.meet(&process, &maps, namespace) && self.is_plain(pid, Some(namespace), &maps) {
-            return;
+        if self.meet(&process, &maps, namespace) && self.is_plain(pid, Some(namespace), Some(&maps)) {
+            return self.note(pid, recall.zip(ran));
         }
+        self.pass(pid);
         self.look_closely(&process, &process, &maps, namespace);
+    }
+
+    /// Whether a process has not run since an earlier look, and nothing is to be said of it by what it mapped then.
+    fn rests(&mut self, pid: i32, asked: Option<(&Recall, NonZeroU64)>) -> bool {
+        let Some((recall, rest)) = asked.and_then(|(recall, ran)| Some((recall, recall.rest(pid, ran)?))) else {
+            return false;
+        };
+        self.mappings.recall(recall.earlier.codes(rest));
+        let is_plain =
+            self.is_plain(pid, None, None) || self.meet_again(recall, rest) && self.is_plain(pid, None, None) || {
+                let namespace = self.hall.procs.mount_namespace(pid);
+                self.is_plain(pid, Some(namespace), None)
+            };
+        if is_plain {
+            self.notes.confirm(pid);
+        }
+        is_plain
+    }
+
+    /// Looks at the files of a process that nobody has met yet by the names that were kept; whether there are any.
+    fn meet_again(&mut self, recall: &Recall, rest: &Rest) -> bool {
+        let sights = &mut *self.hall.sights.write().unwrap_or_else(PoisonError::into_inner);
+        let _closely = self.watched.closely(rest.pid as i32);
+        sights.meet_again(self.mappings.rows(), recall.earlier.names(rest))
+    }
+
+    /// Notes down what a process maps of which nothing is to be said, for the next look.
+    fn note(&mut self, pid: i32, asked: Option<(&Recall, NonZeroU64)>) {
+        let (Some((recall, ran)), Some(first)) = (asked, self.mappings.rows().first()) else { return };
+        // Younger than the kernel's tick, it is not relied on yet.
+        if recall.has(pid, ran) {
+            return self.notes.confirm(pid);
+        }
+        let codes = self.mappings.rows().iter().map(|row| Code { id: row.mapping.id, reach: row.mapping.reach() });
+        self.notes.add(pid, ran, first.mapping.start, codes);
+    }
+
+    /// Notes down where a process has its code of which there may be something to say.
+    fn pass(&mut self, pid: i32) {
+        if let (Some(_), Some(first)) = (&self.hall.question.recall, self.mappings.rows().first()) {
+            self.notes.pass(pid, first.mapping.start);
+        }
     }
 
     /// Looks at the files that nobody has met yet, where these may be all that is not known of a process.
@@ -110,6 +172,7 @@ impl<'a> Scanner<'a> {
         match self.read(|_| thread.open_maps()) {
             Ok(maps) => {
                 self.seen.scanned += 1;
+                self.pass(pid);
                 self.look_closely(&process, &thread, &maps, thread.namespace("mnt"));
             }
             Err(gap) => self.note_gap(pid, gap),
@@ -118,7 +181,7 @@ impl<'a> Scanner<'a> {
 
     /// Whether nothing is to be said of the process, as far as can be told from the inodes that it maps, and
     /// from its mount namespace where that was asked for.
-    fn is_plain(&mut self, pid: i32, namespace: Option<Option<u64>>, maps: &File) -> bool {
+    fn is_plain(&mut self, pid: i32, namespace: Option<Option<u64>>, maps: Option<&File>) -> bool {
         if self.hall.question.extent != Extent::Noteworthy || self.mappings.fault().is_some() {
             return false;
         }
@@ -287,108 +350,6 @@ fn interprets(sights: &Sights, uses: &[Use]) -> bool {
 /// Whether nothing is to be said of a process that started then.
 fn is_quiet(sights: &Sights, uses: &[Use], started: Stamp) -> bool {
     uses.iter().all(|usage| !judge::in_question(usage, &sights.files[usage.file as usize], Some(started)))
-}
-
-/// A process that is looked at closely.
-struct Subject<'a> {
-    reader: &'a ProcessHandle,
-    maps: &'a File,
-    space: Space,
-    program: Look,
-    started: Option<Stamp>,
-    uses: Vec<Use>,
-}
-
-impl Subject<'_> {
-    fn add_all(&mut self, sights: &mut Sights, mappings: &mut Mappings, is_meant: impl Fn(&Mapping<'_>) -> bool) {
-        for row in 0..mappings.rows().len() {
-            if is_meant(&mappings.rows()[row].mapping) {
-                self.add_row(sights, mappings, row);
-            }
-        }
-    }
-
-    fn add_row(&mut self, sights: &mut Sights, mappings: &mut Mappings, row: usize) {
-        let file = self.nameless(sights, &mappings.rows()[row]).unwrap_or_else(|| {
-            let named = mappings.named(self.maps, row);
-            sights.file_of(self.reader, self.space, &named, &self.program)
-        });
-        self.add(sights, file, &mappings.rows()[row].mapping);
-    }
-
-    /// Adds the file of a mapping, if it was met before by the name that it has.
-    fn add_met(&mut self, sights: &Sights, mappings: &mut Mappings, row: usize) -> bool {
-        let nameless = self.nameless(sights, &mappings.rows()[row]);
-        let Some(file) = nameless.or_else(|| sights.met(self.space, &mappings.named(self.maps, row))) else {
-            return false;
-        };
-        self.add(sights, file, &mappings.rows()[row].mapping);
-        true
-    }
-
-    /// The file of a mapping whose name need not be asked for.
-    fn nameless(&self, sights: &Sights, row: &Row) -> Option<u32> {
-        if row.deleted {
-            return None;
-        }
-        sights.nameless(self.space, row.mapping.id, self.started)
-    }
-
-    fn add(&mut self, sights: &Sights, file: u32, mapping: &Mapping<'_>) {
-        let index = match self.uses.iter().rposition(|usage| usage.file == file) {
-            Some(index) => index,
-            None => {
-                let sighting = &sights.files[file as usize].sighting;
-                let is_program = match (&self.program, &sighting.mapped) {
-                    (Look::Found(program), Look::Found(mapped)) => program.id == mapped.id,
-                    (Look::Found(program), _) => program.id.ino == sighting.printed.ino,
-                    _ => false,
-                };
-                self.uses.push(Use {
-                    file,
-                    is_program,
-                    execute: false,
-                    writes: false,
-                    shared: true,
-                    reach: 0,
-                    range: (mapping.start, mapping.end),
-                    named: Named::Unsaid,
-                    old_bytes: false,
-                    elsewhere: None,
-                });
-                self.uses.len() - 1
-            }
-        };
-        let usage = &mut self.uses[index];
-        usage.execute |= mapping.execute;
-        usage.writes |= mapping.shared && mapping.write;
-        usage.shared &= mapping.shared;
-        usage.reach = usage.reach.max(mapping.reach());
-    }
-
-    /// The inode number of the program where none of its mappings was met.
-    fn unmet_program(&self) -> Option<u64> {
-        let met = self.uses.iter().any(|usage| usage.is_program);
-        self.program.found().filter(|_| !met).map(|program| program.id.ino)
-    }
-
-    fn examine(&mut self, sights: &mut Sights, extent: Extent) {
-        for usage in &self.uses {
-            if is_examined(usage, extent) {
-                sights.examine(usage, self.reader, self.maps);
-            }
-            sights.remember(usage);
-        }
-    }
-
-    /// On an overlayfs a file that was written to is another one than who maps it has.
-    fn compare_upper(&mut self, sights: &Sights) {
-        for usage in self.uses.iter_mut().filter(|usage| usage.execute || usage.is_program) {
-            if let Some(upper) = &sights.files[usage.file as usize].upper_build_id {
-                usage.old_bytes = build_id(self.maps, usage.range.0).is_some_and(|mapped| mapped != *upper);
-            }
-        }
-    }
 }
 
 /// Whether a file is looked at closely for this use of it.

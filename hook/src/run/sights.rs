@@ -1,5 +1,7 @@
 //! The files that processes map, each looked at once however many map it.
 
+mod again;
+
 use super::aside;
 use super::folders::Folders;
 use super::recent::{Met, Recent};
@@ -90,12 +92,13 @@ impl Sights {
     }
 
     /// For a process that maps just these, in this mount namespace or, where none is said, in whichever: the
-    /// moment such that nothing is to be said of it if it started later. `None` where that cannot be told.
+    /// moment such that nothing is to be said of it if it started later. `None` where that cannot be told. Without its
+    /// `maps` no name is asked for.
     pub fn plain_since(
         &self,
         space: Option<Space>,
         mappings: &mut Mappings,
-        maps: &File,
+        maps: Option<&File>,
         recent: &mut Recent,
     ) -> Option<Stamp> {
         recent.renew(self.removed);
@@ -118,7 +121,7 @@ impl Sights {
                     }
                     // What is said of one name of an inode need not be so of another one.
                     if !plain.names.is_empty() {
-                        let name = mappings.named(maps, index).name;
+                        let name = mappings.named(maps?, index).name;
                         plain.names.iter().find(|&&file| self.files[file as usize].sighting.name == name)?;
                     } else if anywhere && execute {
                         recent.put(met);
@@ -234,7 +237,14 @@ impl Sights {
         if let Some(index) = self.met(space, mapping) {
             return index;
         }
-        let mut view = FileView::of(self.sight(process, space, mapping, program));
+        let sighting = self.sight(process, space, mapping, program);
+        self.add(space, sighting)
+    }
+
+    /// Adds a file that was not met before.
+    fn add(&mut self, space: Space, sighting: Sighting) -> u32 {
+        let key = (space, sighting.printed);
+        let mut view = FileView::of(sighting);
         let now = match &view.standing {
             Standing::Live(facts) => Some(facts),
             _ => None,
@@ -254,12 +264,12 @@ impl Sights {
         };
         let index = self.files.len() as u32;
         self.files.push(view);
-        let known = self.known.entry((space, mapping.id)).or_default();
+        let known = self.known.entry(key).or_default();
         known.names.push(index);
         known.single_since = single_since.filter(|_| known.names.len() == 1);
         if known.names.len() > 1 {
             // Its number alone does not tell any more by which name it is mapped.
-            self.plain.remove(&(space, mapping.id));
+            self.plain.remove(&key);
             self.removed += 1;
         }
         index
@@ -381,8 +391,8 @@ impl Sights {
     }
 
     /// Asks once per file what costs more than a look: whether the content is another, and whether
-    /// another file took its place.
-    pub fn examine(&mut self, usage: &Use, process: &ProcessHandle, maps: &File) {
+    /// another file took its place. Without a process that maps it only a file is done with that is plainly live.
+    pub fn examine(&mut self, usage: &Use, asked: Option<(&ProcessHandle, &File)>) {
         let view = &mut self.files[usage.file as usize];
         if view.examined {
             return;
@@ -393,8 +403,8 @@ impl Sights {
         match &view.standing {
             Standing::Replaced { current, .. } if current.kind == FileKind::Regular => {
                 let new = root.open(view.sighting.path());
-                view.content = match new {
-                    Some(new) => {
+                view.content = match new.zip(asked) {
+                    Some((new, (process, maps))) => {
                         let program = || process.open_exe().filter(|_| usage.is_program);
                         let old = process.open_mapping(start, end).or_else(program);
                         let in_memory = || {
@@ -415,7 +425,10 @@ impl Sights {
                     view.upper_build_id = root.open(view.sighting.path()).and_then(|file| content::build_id(&file));
                 }
                 view.aside = aside::look(view, root, &self.claims, self.boot);
-                if let Some(new) = view.aside.as_ref().and_then(|aside| root.open(&aside.path)) {
+                let Some(aside) = &view.aside else { return };
+                // Who maps it is asked for its content.
+                view.examined = asked.is_some();
+                if let Some((new, (_, maps))) = root.open(&aside.path).zip(asked) {
                     let mapped = root.open(view.sighting.path());
                     view.content = self.contents.compare(mapped.as_ref(), build_id(maps, start), &new);
                 }

@@ -10,6 +10,7 @@ use super::proc_folder::Procs;
 use super::raw;
 use crate::model::mapping::{parse_maps, says_deleted, Mapping, Wanted};
 use crate::model::process::Gap;
+use crate::model::resting::Code;
 use crate::model::text;
 use rustix::io::Errno;
 use std::fs::File;
@@ -78,6 +79,25 @@ impl Mappings {
                 self.parse(wanted)
             }
         }
+    }
+
+    /// Takes what an earlier look saw of a process for what it maps, without names and addresses.
+    pub fn recall(&mut self, codes: impl Iterator<Item = Code>) {
+        self.rows.clear();
+        self.fault = None;
+        let (read, write, execute, shared, name) = (true, false, true, false, &b""[..]);
+        let mapping = |code: Code| Mapping {
+            start: 0,
+            end: code.reach,
+            read,
+            write,
+            execute,
+            shared,
+            offset: 0,
+            id: code.id,
+            name,
+        };
+        self.rows.extend(codes.map(|code| Row { mapping: mapping(code), deleted: false, name: 0..0 }));
     }
 
     fn ask(&mut self, maps: &File, wanted: Wanted) -> Result<(), Gap> {

@@ -10,7 +10,6 @@ use crate::model::history::PastRun;
 use crate::model::marks::Marks;
 use crate::model::pending::{Memory, Pending, Side};
 use crate::model::replace::Journal;
-use crate::model::starts::{Starts, StartsOf};
 use anyhow::{bail, Context, Result};
 use rustix::fs::{flock, FlockOperation, Mode, OFlags};
 use serde::{de::DeserializeOwned, Serialize};
@@ -24,7 +23,7 @@ use std::time::{Duration, Instant};
 /// A pending file of a whole distribution upgrade is some 40 MB.
 const MOST_READ: u64 = 256 << 20;
 /// Rows for as many processes as Linux has pids (PID_MAX_LIMIT of `include/linux/threads.h`).
-const MOST_STARTS: u64 = 64 << 20;
+const MOST_NOTED: u64 = 64 << 20;
 /// Past runs that are kept.
 const MOST_RUNS: usize = 100;
 /// And the bytes that they may take.
@@ -35,6 +34,15 @@ const MOST_HISTORY: u64 = 64 << 20;
 pub struct Store {
     run: PathBuf,
     lib: PathBuf,
+}
+
+/// What looks note for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// When processes started.
+    Starts,
+    /// What processes map that may not have run since.
+    Resting,
 }
 
 /// Held while a run acts; only one at a time.
@@ -170,16 +178,15 @@ impl Store {
         write_whole(&self.memory_file(), memory)
     }
 
-    /// Start times that earlier looks read.
-    pub fn starts(&self, of: &StartsOf) -> Starts {
-        let bytes = super::input::file(&self.starts_file(), MOST_STARTS).unwrap_or_default();
-        Starts::parse(&bytes, of)
+    /// What earlier looks noted, as they wrote it; nothing where they did not.
+    pub fn noted(&self, noted: Noted) -> Vec<u8> {
+        super::input::file(&self.noted_file(noted), MOST_NOTED).unwrap_or_default()
     }
 
-    /// Keeps start times for the next look.
-    pub fn keep_starts(&self, starts: &Starts, of: &StartsOf) -> Result<()> {
+    /// Keeps what a look noted for the next one.
+    pub fn keep_noted(&self, noted: Noted, bytes: &[u8]) -> Result<()> {
         make_folder(&self.run)?;
-        write_over(&self.starts_file(), &starts.bytes(of))
+        write_over(&self.noted_file(noted), bytes)
     }
 
     /// The files in use as the update service last took note of them, in this boot; nobody but root reads them.
@@ -197,8 +204,8 @@ impl Store {
         self.run.join("marks.json")
     }
 
-    fn starts_file(&self) -> PathBuf {
-        self.run.join("starts")
+    fn noted_file(&self, noted: Noted) -> PathBuf {
+        self.run.join(if noted == Noted::Starts { "starts" } else { "resting" })
     }
 
     /// What package databases answered before; nothing where another than root could have written it.

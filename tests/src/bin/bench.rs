@@ -19,6 +19,8 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Rounds that count.
 const ROUNDS: usize = 7;
@@ -26,6 +28,13 @@ const ROUNDS: usize = 7;
 const MANY_ROUNDS: usize = 20;
 /// Processes that the other tools are run on at most: some need a minute for more.
 const COUNTS: [usize; 3] = [200, 1000, 5000];
+
+/// One process in so many runs between two looks.
+const PART: usize = 4;
+/// Until those are asleep again.
+const ASLEEP: Duration = Duration::from_millis(50);
+/// What was just noted is not relied on for so long.
+const SETTLED: Duration = Duration::from_millis(3500);
 
 /// Files of the packages whose upgrades the hook is called for: an ordinary one, and the largest of which the
 /// inodes are asked.
@@ -53,6 +62,8 @@ struct Other {
 enum Ours {
     /// The look alone: no package database is asked, nothing is printed.
     Scan,
+    /// The same, and every process is asked what it maps, as in the first look since boot.
+    Each,
     /// The whole report, with owners and packages, printed.
     Report,
     /// The whole report, from the text of `maps`, as before Linux 6.11.
@@ -77,6 +88,7 @@ impl Bench {
         let report = [self.reexec.as_str(), "report", "--plugins"];
         let rest: &[&str] = match which {
             Ours::Scan => &[&self.nothing, "--quiet"],
+            Ours::Each => &[&self.nothing, "--quiet", "--mappings", "query"],
             Ours::Report => &[&self.plugins],
             Ours::Text => &[&self.plugins, "--mappings", "text"],
             Ours::Least => return vec![self.yardstick.clone(), "query".to_owned()],
@@ -99,6 +111,7 @@ impl Bench {
         let grep = || shell("grep -l '(deleted)' /proc/[0-9]*/maps");
         let mut all = vec![
             other("yardstick query: the scan", yardstick("query"), Ours::Scan, 1.25, false),
+            Other { at_most: None, ..other("the same, each asked", yardstick("query"), Ours::Each, 0.0, false) },
             other("yardstick query: the report", yardstick("query"), Ours::Report, 1.40, false),
             other("yardstick text: text mode", yardstick("text"), Ours::Text, 1.20, false),
             other("grep (deleted)", grep(), Ours::Report, 0.40, true),
@@ -134,7 +147,8 @@ impl Bench {
 
     /// Ours must be exact in every way of looking, or no figure counts.
     fn check(&self, load: &Load) -> Result<()> {
-        for (way, more) in [("by questions", "query"), ("from text", "text")] {
+        // At last it relies on what was noted before.
+        for (way, more) in [("by questions", "query"), ("from text", "text"), ("first", "auto"), ("again", "auto")] {
             for threads in ["1", "2"] {
                 let mut command = self.ours(Ours::Report);
                 command.extend(["--format", "json", "--mappings", more, "--threads", threads].map(str::to_owned));
@@ -149,24 +163,32 @@ impl Bench {
                     .filter_map(|row| i32::try_from(row["pid"].as_i64()?).ok())
                     .filter(|pid| load.pids.contains(pid))
                     .collect();
+                let resting = report["summary"]["resting"].as_u64().unwrap_or(0);
+                ensure!(way == "first" || (resting > 0) == (way == "again"), "{way}: {resting} processes were known");
                 ensure!(stale == load.stale, "{way}, {threads} threads: {} found of {}", stale.len(), load.stale.len());
+            }
+            if way == "first" {
+                sleep(SETTLED);
             }
         }
         Ok(())
     }
 
-    /// The costs of both, in pairs. What is a single process runs on each processor in turn: two of a virtual
+    /// The costs of both, in pairs. Before each one process in four wakes up and falls asleep again, so that it has to
+    /// be asked anew. What is a single process runs on each processor in turn: two of a virtual
     /// machine differ by a third, and ours has a thread on each.
     fn pairs(
         &self,
         ours: &[String],
         other: impl Fn() -> Result<Cost>,
-        rounds: usize,
-        single: bool,
+        (rounds, single): (usize, bool),
+        load: &Load,
     ) -> Result<Vec<(Cost, Cost)>> {
         let all = sched_getaffinity(None)?;
         let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&processor| all.is_set(processor)).collect();
         let pair = |round: usize| {
+            load.wake(PART)?;
+            sleep(ASLEEP);
             let ours = self.cost(ours)?;
             if single {
                 let mut one = CpuSet::new();
@@ -189,7 +211,7 @@ impl Bench {
             (false, true) => 3,
             (false, false) => ROUNDS,
         };
-        let pairs = self.pairs(&self.ours(other.ours), || self.cost_of(other, None), rounds, other.single)?;
+        let pairs = self.pairs(&self.ours(other.ours), || self.cost_of(other, None), (rounds, other.single), load)?;
         let of = |value: fn(&(Cost, Cost)) -> f64| median(pairs.iter().map(value).collect());
         let named = match other.lists {
             true => {
@@ -277,11 +299,11 @@ impl Bench {
             self.row(&other, load, out)?;
         }
         let with_threads = |threads: &str| {
-            let mut command = self.ours(Ours::Scan);
+            let mut command = self.ours(Ours::Each);
             command.extend(["--threads", threads].map(str::to_owned));
             command
         };
-        let pairs = self.pairs(&with_threads("2"), || self.cost(&with_threads("1")), MANY_ROUNDS, true)?;
+        let pairs = self.pairs(&with_threads("2"), || self.cost(&with_threads("1")), (MANY_ROUNDS, true), load)?;
         let ratio = |value: fn(&Cost) -> f64| median(pairs.iter().map(|(two, one)| value(two) / value(one)).collect());
         let (wall, cpu) = (ratio(|cost| cost.wall), ratio(|cost| cost.cpu));
         writeln!(out, "two threads beside one: {wall:.2} of the wall time (0.80), {cpu:.2} of the processor time")?;

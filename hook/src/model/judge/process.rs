@@ -48,6 +48,12 @@ pub enum Named {
 }
 
 impl Use {
+    /// A use of which only the first mapping is known, and that not by what may be done with it.
+    pub fn of(file: u32, is_program: bool, range: (u64, u64)) -> Use {
+        let (execute, writes, shared, reach, named) = (false, false, true, 0, Named::Unsaid);
+        Use { file, is_program, execute, writes, shared, reach, range, named, old_bytes: false, elsewhere: None }
+    }
+
     /// What the file is to the process.
     pub fn kind(&self) -> CauseKind {
         match (self.is_program, self.execute) {

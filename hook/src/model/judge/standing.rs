@@ -4,6 +4,8 @@ use super::method::{method_of, Judged};
 use crate::model::file::{FileFacts, FileId, FileKind, Look, Stamp};
 use crate::model::mapping;
 use crate::model::verdict::{Content, Method, PathRoot};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// A mount namespace, as an index; the host's is [`Space::HOST`].
@@ -84,6 +86,24 @@ pub enum Standing {
 }
 
 impl Sighting {
+    /// A file of the host whose name leads to the inode that is mapped.
+    pub fn live(name: &[u8], facts: FileFacts) -> Sighting {
+        Sighting {
+            space: Space::HOST,
+            name: name.to_vec(),
+            printed: facts.id,
+            mapped: Look::Found(facts),
+            mounted: true,
+            unmounted: false,
+            keeps_death: true,
+            bound: false,
+            names: vec![(PathBuf::from(OsStr::from_bytes(name)), Look::Found(facts))],
+            on_host: true,
+            mounted_in: false,
+            in_scratch_folder: false,
+        }
+    }
+
     /// The path that is meant, the one whose file was replaced if it was.
     pub fn path(&self) -> &PathBuf {
         &self.names[self.meant()].0

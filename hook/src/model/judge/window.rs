@@ -31,7 +31,7 @@ impl Numbering {
     }
 
     /// Whether a process that was started after this moment and before `to` may have this pid.
-    fn may_have_given(self, pid: i32, to: Numbering) -> bool {
+    pub fn may_have_given(self, pid: i32, to: Numbering) -> bool {
         match self.last <= to.last {
             _ if self.may_be_round(to) => true,
             true => self.last < pid && pid <= to.last,
