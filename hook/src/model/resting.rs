@@ -53,29 +53,31 @@ impl Rest {
 }
 
 /// What processes map that had nothing to fear when they were looked at, and where the numbering of processes stood
-/// before that.
+/// before that: the bytes of a file, in which each number is read where it is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resting {
     /// Where the numbering stood.
     pub numbering: Option<Numbering>,
+    /// The file, which is not copied: there may be megabytes.
+    bytes: Vec<u8>,
     /// The processes, by pid.
-    rests: Vec<Rest>,
-    /// What is mapped, each once.
-    codes: Vec<Code>,
-    /// The names of the files, one behind the other, and where that of each code ends; empty where none is kept.
-    names: Vec<u8>,
-    ends: Vec<usize>,
+    rests: Range<usize>,
     /// What each process maps, by address, as indices of `codes`.
-    rows: Vec<u16>,
+    rows: Range<usize>,
+    /// What is mapped, each once.
+    codes: Range<usize>,
+    /// The names of the files, one behind the other.
+    names: Range<usize>,
 }
 
 /// The form that the file has; another one is not read.
 const MAGIC: &[u8] = b"reexec resting 1\n";
-/// Bytes of the counts, of a process, of a code and of a row; every number has its lowest byte first.
-const COUNTS: usize = 48;
+/// Bytes of a process, of a row, of a code and of the counts, in the order of the file; every number has its lowest
+/// byte first.
 const REST: usize = 32;
-const CODE: usize = 32;
 const ROW: usize = 2;
+const CODE: usize = 32;
+const COUNTS: usize = 48;
 /// The kernel counts a thread that keeps running at each of its ticks, of which there is at least one in a second
 /// (`sched_tick_remote` of kernel/sched/core.c; elsewhere there are a hundred or more).
 const TICKS: u32 = 2;
@@ -86,30 +88,69 @@ const LONGEST: u32 = 3600;
 
 impl Resting {
     /// A process as it was looked at, if its threads have had no processor time since.
-    pub fn find(&self, pid: i32, ran: NonZeroU64) -> Option<&Rest> {
+    pub fn find(&self, pid: i32, ran: NonZeroU64) -> Option<Rest> {
         let pid = u32::try_from(pid).ok()?;
-        let rest = &self.rests[self.rests.binary_search_by_key(&pid, |rest| rest.pid).ok()?];
-        (rest.ran == ran).then_some(rest)
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match short(self.part(&self.rests), middle * REST).cmp(&pid) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return self.rest(middle).filter(|rest| rest.ran == ran),
+            }
+        }
+        None
     }
 
-    /// What it maps, by address.
+    fn part(&self, part: &Range<usize>) -> &[u8] {
+        self.bytes.get(part.clone()).unwrap_or_default()
+    }
+
+    fn rest(&self, at: usize) -> Option<Rest> {
+        let rests = self.part(&self.rests);
+        let bytes = rests.get(at * REST..(at + 1) * REST)?;
+        let end = |at: usize| usize::try_from(long(rests, at * REST + 24)).ok();
+        let rows = at.checked_sub(1).map_or(Some(0), end)?..end(at)?;
+        let (pid, seen, ran, address) = (short(bytes, 0), short(bytes, 4), long(bytes, 8), long(bytes, 16));
+        Some(Rest { pid, seen, ran: NonZeroU64::new(ran)?, address, rows })
+    }
+
+    /// The processes, by pid.
+    pub fn rests(&self) -> impl Iterator<Item = Rest> + '_ {
+        (0..self.len()).filter_map(|at| self.rest(at))
+    }
+
+    /// What a process maps, by address.
     pub fn codes<'a>(&'a self, rest: &Rest) -> impl Iterator<Item = Code> + 'a {
-        self.rows[rest.rows.clone()].iter().map(|&row| self.codes[usize::from(row)])
+        self.rows(rest).map(|row| self.code(row))
     }
 
     /// The names of these files, where they were kept.
     pub fn names<'a>(&'a self, rest: &Rest) -> impl Iterator<Item = Option<Name<'a>>> + 'a {
-        self.rows[rest.rows.clone()].iter().map(|&row| self.name(usize::from(row)))
+        let end = |row: usize| usize::try_from(long(self.part(&self.codes), row * CODE + 24)).ok();
+        self.rows(rest).map(move |row| {
+            let start = row.checked_sub(1).map_or(Some(0), end)?;
+            self.part(&self.names).get(start..end(row)?).filter(|name| !name.is_empty())
+        })
     }
 
-    fn name(&self, code: usize) -> Option<Name<'_>> {
-        let start = code.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
-        self.names.get(start..*self.ends.get(code)?).filter(|name| !name.is_empty())
+    fn rows<'a>(&'a self, rest: &Rest) -> impl Iterator<Item = usize> + 'a {
+        rest.rows.clone().map(|row| self.row(row))
+    }
+
+    fn row(&self, at: usize) -> usize {
+        let rows = self.part(&self.rows);
+        usize::from(u16::from_le_bytes([rows[at * ROW], rows[at * ROW + 1]]))
+    }
+
+    fn code(&self, row: usize) -> Code {
+        let (codes, at) = (self.part(&self.codes), row * CODE);
+        Code { id: FileId { dev: long(codes, at), ino: long(codes, at + 8) }, reach: long(codes, at + 16) }
     }
 
     /// Number of processes.
     pub fn len(&self) -> usize {
-        self.rests.len()
+        self.rests.len() / REST
     }
 
     /// Whether there are none.
@@ -117,94 +158,56 @@ impl Resting {
         self.rests.is_empty()
     }
 
-    /// The processes, by pid.
-    pub fn rests(&self) -> &[Rest] {
-        &self.rests
-    }
-
-    /// As bytes for a file.
-    pub fn bytes(&self, of: &StartsOf) -> Vec<u8> {
-        let size = self.rests.len() * REST + self.codes.len() * CODE + self.rows.len() * ROW + self.names.len();
-        let mut bytes = Vec::with_capacity(MAGIC.len() + 128 + size);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(head(of).as_bytes());
-        let (last, started, most) = self.numbering.map_or((0, 0, 0), |at| (at.last, at.started, at.most));
-        let counts = [self.rests.len(), self.codes.len(), self.rows.len(), self.names.len()];
-        for number in counts.into_iter().map(|count| count as u64).chain([started]) {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        for number in [last, most] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        for rest in &self.rests {
-            for number in [rest.pid, rest.seen] {
-                bytes.extend_from_slice(&number.to_le_bytes());
-            }
-            for number in [rest.ran.get(), rest.address, rest.rows.end as u64] {
-                bytes.extend_from_slice(&number.to_le_bytes());
-            }
-        }
-        for (code, end) in self.codes.iter().zip(&self.ends) {
-            for number in [code.id.dev, code.id.ino, code.reach, *end as u64] {
-                bytes.extend_from_slice(&number.to_le_bytes());
-            }
-        }
-        self.rows.iter().for_each(|row| bytes.extend_from_slice(&row.to_le_bytes()));
-        bytes.extend_from_slice(&self.names);
-        bytes
-    }
-
     /// From the bytes of a file; none where they are of another boot, for other pids, or damaged.
-    pub fn parse(bytes: &[u8], of: &StartsOf) -> Resting {
-        Self::read(bytes, of).unwrap_or_default()
+    pub fn parse(bytes: Vec<u8>, of: &StartsOf) -> Resting {
+        Self::read(bytes, of).filter(Resting::is_sound).unwrap_or_default()
     }
 
-    fn read(bytes: &[u8], of: &StartsOf) -> Option<Resting> {
-        let bytes = bytes.strip_prefix(MAGIC)?.strip_prefix(head(of).as_bytes())?;
-        let (counts, bytes) = bytes.split_at_checked(COUNTS)?;
-        let [rests, codes, rows, names] = [0, 8, 16, 24].map(|at| usize::try_from(long(counts, at)).ok());
-        let (rests, bytes) = bytes.split_at_checked(rests?.checked_mul(REST)?)?;
-        let (codes, bytes) = bytes.split_at_checked(codes?.checked_mul(CODE)?)?;
-        let (rows, bytes) = bytes.split_at_checked(rows?.checked_mul(ROW)?)?;
-        if bytes.len() != names? {
-            return None;
-        }
-        let most = short(counts, 44) as i32;
-        let numbering = Numbering { last: short(counts, 40) as i32, started: long(counts, 32), most };
-        let code = |code: &[u8]| Code { id: FileId { dev: long(code, 0), ino: long(code, 8) }, reach: long(code, 16) };
-        let mut read = Resting {
-            numbering: (most > 0).then_some(numbering),
-            rests: Vec::with_capacity(rests.len() / REST),
-            codes: codes.chunks_exact(CODE).map(code).collect(),
-            rows: rows.chunks_exact(ROW).map(|row| u16::from_le_bytes([row[0], row[1]])).collect(),
-            names: bytes.to_vec(),
-            ends: codes.chunks_exact(CODE).map(|code| usize::try_from(long(code, 24)).ok()).collect::<Option<_>>()?,
+    fn read(bytes: Vec<u8>, of: &StartsOf) -> Option<Resting> {
+        let behind = bytes.strip_prefix(MAGIC)?.strip_prefix(head(of).as_bytes())?;
+        let (mut at, end) = (bytes.len() - behind.len(), bytes.len() - COUNTS.min(behind.len()));
+        let counts = bytes[end..].get(..COUNTS)?;
+        let mut part = |number: usize, each: usize| {
+            let size = usize::try_from(long(counts, number * 8)).ok()?.checked_mul(each)?;
+            let part = at..at.checked_add(size).filter(|&behind| behind <= end)?;
+            at = part.end;
+            Some(part)
         };
-        let mut start = 0;
-        for rest in rests.chunks_exact(REST) {
-            let end = usize::try_from(long(rest, 24)).ok()?;
-            let (pid, seen, ran, address) = (short(rest, 0), short(rest, 4), long(rest, 8), long(rest, 16));
-            let in_turn = read.rests.last().is_none_or(|last| last.pid < pid) && start <= end && end <= read.rows.len();
-            let rest = Rest { pid, seen, ran: NonZeroU64::new(ran)?, address, rows: start..end };
-            read.rests.push(in_turn.then_some(rest)?);
-            start = end;
-        }
-        read.rows.iter().all(|&row| usize::from(row) < read.codes.len()).then_some(read)
+        let (rests, rows, codes, names) = (part(0, REST)?, part(1, ROW)?, part(2, CODE)?, part(3, 1)?);
+        let (started, last, most) = (long(counts, 32), short(counts, 40) as i32, short(counts, 44) as i32);
+        let numbering = (most > 0).then_some(Numbering { last, started, most });
+        (at == end).then_some(Resting { numbering, bytes, rests, rows, codes, names })
+    }
+
+    /// Whether the processes are in order, and no number leads out of it.
+    fn is_sound(&self) -> bool {
+        let (rows, codes) = (self.rows.len() / ROW, self.codes.len() / CODE);
+        let mut end = 0;
+        let is_in_turn = |(at, before): (usize, Option<u32>)| {
+            let Some(rest) = self.rest(at) else { return false };
+            let is_sound = rest.rows.start == end && rest.rows.start <= rest.rows.end && rest.rows.end <= rows;
+            end = rest.rows.end;
+            is_sound && before.is_none_or(|before| before < rest.pid)
+        };
+        let before = |at: usize| at.checked_sub(1).map(|before| short(self.part(&self.rests), before * REST));
+        (0..self.len()).map(|at| (at, before(at))).all(is_in_turn) && (0..rows).all(|row| self.row(row) < codes)
     }
 }
 
 fn long(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 8].iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+    bytes[at..at + 8].try_into().map_or(0, u64::from_le_bytes)
 }
 
 fn short(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..at + 4].iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte))
+    bytes[at..at + 4].try_into().map_or(0, u32::from_le_bytes)
 }
 
 /// What one thread of a look notes down.
 #[derive(Debug, Default)]
 pub struct Notes {
-    noted: Resting,
+    rests: Vec<Rest>,
+    codes: Vec<Code>,
+    rows: Vec<u16>,
     index: HashMap<Code, u16, foldhash::fast::RandomState>,
     /// Where the lowest code is mapped of processes of which nothing was noted.
     others: Vec<(u64, u32)>,
@@ -216,12 +219,12 @@ impl Notes {
     /// A process that has nothing to fear. What it maps has to be read after its processor time was.
     pub fn add(&mut self, pid: i32, ran: NonZeroU64, address: u64, codes: impl Iterator<Item = Code>) {
         let Ok(pid) = u32::try_from(pid) else { return };
-        let start = self.noted.rows.len();
+        let start = self.rows.len();
         for code in codes {
-            let Some(row) = self.row(code) else { return self.noted.rows.truncate(start) };
-            self.noted.rows.push(row);
+            let Some(row) = numbered(&mut self.codes, &mut self.index, code) else { return self.rows.truncate(start) };
+            self.rows.push(row);
         }
-        self.noted.rests.push(Rest { pid, ran, seen: 0, address, rows: start..self.noted.rows.len() });
+        self.rests.push(Rest { pid, ran, seen: 0, address, rows: start..self.rows.len() });
     }
 
     /// A process that still is as it was kept.
@@ -234,112 +237,195 @@ impl Notes {
         self.others.extend(u32::try_from(pid).ok().map(|pid| (address, pid)));
     }
 
-    /// Number of processes.
+    /// Number of processes that were noted.
     pub fn len(&self) -> usize {
-        self.noted.len()
+        self.rests.len()
     }
 
     /// Whether nothing was noted.
     pub fn is_empty(&self) -> bool {
-        self.noted.is_empty()
-    }
-
-    fn row(&mut self, code: Code) -> Option<u16> {
-        if let Some(&row) = self.index.get(&code) {
-            return Some(row);
-        }
-        let row = u16::try_from(self.noted.codes.len()).ok()?;
-        self.noted.codes.push(code);
-        self.index.insert(code, row);
-        Some(row)
-    }
-
-    fn take(&mut self, from: &Resting, rest: &Rest, rows: &mut [Option<u16>]) {
-        let start = self.noted.rows.len();
-        for &row in &from.rows[rest.rows.clone()] {
-            let row = usize::from(row);
-            let Some(taken) = rows[row].or_else(|| self.row(from.codes[row])) else {
-                return self.noted.rows.truncate(start);
-            };
-            rows[row] = Some(taken);
-            self.noted.rows.push(taken);
-        }
-        self.noted.rests.push(Rest { rows: start..self.noted.rows.len(), ..rest.clone() });
+        self.rests.is_empty()
     }
 }
 
-/// What is kept of an earlier look and of this one, which is over now (`seen`) and began when the numbering stood there:
-/// of processes that share their memory with none. `compare` puts the memories of two processes in some order; `None`
-/// where the kernel does not say; `name` is that of a file.
-pub fn merge<'n>(
-    earlier: &Resting,
-    noted: &[Notes],
-    (numbering, seen): (Numbering, u32),
-    compare: impl Fn(u32, u32) -> Option<Ordering>,
-    name: impl Fn(FileId) -> Option<Name<'n>>,
-) -> Resting {
-    let mut confirmed: Vec<u32> = noted.iter().flat_map(|notes| notes.confirmed.iter().copied()).collect();
-    confirmed.sort_unstable();
-    let new = noted.iter().flat_map(|notes| notes.noted.rests.iter().map(|rest| (rest.address, rest.pid)));
-    let met: Vec<(u64, u32)> = new.chain(noted.iter().flat_map(|notes| notes.others.iter().copied())).collect();
-    let stays = |rest: &&Rest| confirmed.binary_search(&rest.pid).is_ok();
-    let kept: Vec<&Rest> = earlier.rests.iter().filter(stays).collect();
-    let sharers = sharers(kept.iter().map(|rest| (rest.address, rest.pid)), &met, compare);
-    let tables: Vec<&Resting> = std::iter::once(earlier).chain(noted.iter().map(|notes| &notes.noted)).collect();
-    let mut rests: Vec<(usize, &Rest)> = kept.into_iter().map(|rest| (0, rest)).collect();
-    for (table, notes) in noted.iter().enumerate() {
-        rests.extend(notes.noted.rests.iter().map(|rest| (table + 1, rest)));
+/// The number of a code, which is a new one where it was not there; `None` where there are no more numbers.
+fn numbered(
+    codes: &mut Vec<Code>,
+    index: &mut HashMap<Code, u16, foldhash::fast::RandomState>,
+    code: Code,
+) -> Option<u16> {
+    if let Some(&row) = index.get(&code) {
+        return Some(row);
     }
-    rests.retain(|(_, rest)| !sharers.contains(&rest.pid));
-    rests.sort_unstable_by_key(|(_, rest)| rest.pid);
-    let mut rows: Vec<Vec<Option<u16>>> = tables.iter().map(|table| vec![None; table.codes.len()]).collect();
-    let mut all = Notes::default();
-    for (table, rest) in rests {
-        let seen = if table == 0 { rest.seen } else { seen };
-        all.take(tables[table], &Rest { seen, ..rest.clone() }, &mut rows[table]);
-    }
-    let mut kept = Resting { numbering: Some(numbering), ..all.noted };
-    for code in &kept.codes {
-        kept.names.extend_from_slice(name(code.id).unwrap_or_default());
-        kept.ends.push(kept.names.len());
-    }
-    kept
+    let row = u16::try_from(codes.len()).ok()?;
+    codes.push(code);
+    index.insert(code, row);
+    Some(row)
 }
 
-/// Those that may have the same memory as another process. Who had it alone when nothing of it ran can only have been
-/// joined by what it started itself, so that those that stay need not be held against each other.
-fn sharers(
-    kept: impl Iterator<Item = (u64, u32)>,
-    met: &[(u64, u32)],
-    compare: impl Fn(u32, u32) -> Option<Ordering>,
-) -> BTreeSet<u32> {
-    let met = met.iter().map(|&(address, pid)| (address, pid, true));
-    let mut all: Vec<(u64, u32, bool)> = kept.map(|(address, pid)| (address, pid, false)).chain(met).collect();
-    all.sort_unstable();
-    let mut sharers = BTreeSet::new();
-    for group in all.chunk_by(|a, b| a.0 == b.0) {
-        if group.len() < 2 || !group.iter().any(|&(_, _, is_new)| is_new) {
-            continue;
+/// Where a process that is kept is found: there may be many of them.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    pid: u32,
+    /// 0 for the earlier look, or that note's number and one.
+    from: u32,
+    /// Which one there.
+    at: u32,
+}
+
+/// What is kept of an earlier look and of this one.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    earlier: &'a Resting,
+    noted: &'a [Notes],
+    numbering: Numbering,
+    seen: u32,
+    /// By pid.
+    rests: Vec<Place>,
+    codes: Vec<Code>,
+    /// For each of where they are from, the numbers of its codes here.
+    rows: Vec<Vec<Option<u16>>>,
+}
+
+impl<'a> Kept<'a> {
+    /// Of this look, which is over now (`seen`) and began when the numbering stood there, and of an earlier one. Only
+    /// processes are kept that share their memory with none: `compare` puts the memories of two in some order; `None`
+    /// where the kernel does not say.
+    pub fn of(
+        earlier: &'a Resting,
+        noted: &'a [Notes],
+        (numbering, seen): (Numbering, u32),
+        compare: impl Fn(u32, u32) -> Option<Ordering>,
+    ) -> Kept<'a> {
+        let mut confirmed: Vec<u32> = noted.iter().flat_map(|notes| notes.confirmed.iter().copied()).collect();
+        confirmed.sort_unstable();
+        let sizes = std::iter::once(earlier.codes.len() / CODE).chain(noted.iter().map(|notes| notes.codes.len()));
+        let rows = sizes.map(|size| vec![None; size]).collect();
+        let mut kept = Kept { earlier, noted, numbering, seen, rests: Vec::new(), codes: Vec::new(), rows };
+        let place = |pid, from: usize, at: usize| Place { pid, from: from as u32, at: at as u32 };
+        let earlier = earlier.rests().enumerate().map(|(at, rest)| place(rest.pid, 0, at));
+        kept.rests.extend(earlier.filter(|place| confirmed.binary_search(&place.pid).is_ok()));
+        for (number, notes) in noted.iter().enumerate() {
+            let places = notes.rests.iter().enumerate().map(|(at, rest)| place(rest.pid, number + 1, at));
+            kept.rests.extend(places);
         }
-        // No sort: who ends or executes another program meanwhile turns the order around.
-        let (mut in_order, mut is_silent) = (Vec::with_capacity(group.len()), false);
-        for &(_, pid, _) in group {
-            let order = |other: &u32| {
-                compare(*other, pid).unwrap_or_else(|| {
-                    is_silent = true;
-                    Ordering::Less
-                })
-            };
-            match in_order.binary_search_by(order) {
-                Ok(at) => sharers.extend([in_order[at], pid]),
-                Err(at) => in_order.insert(at, pid),
+        let sharers = kept.sharers(compare);
+        kept.rests.retain(|place| !sharers.contains(&place.pid));
+        kept.rests.sort_unstable_by_key(|place| place.pid);
+        kept.number();
+        kept
+    }
+
+    /// Those that may have the same memory as another process. Who had it alone when nothing of it ran can only have been
+    /// joined by what it started itself, so that those that stay need not be held against each other.
+    fn sharers(&self, compare: impl Fn(u32, u32) -> Option<Ordering>) -> BTreeSet<u32> {
+        let rests = self.rests.iter().filter_map(|&place| Some((self.rest(place)?.address, place.pid, place.from > 0)));
+        let others =
+            self.noted.iter().flat_map(|notes| notes.others.iter().map(|&(address, pid)| (address, pid, true)));
+        let mut all: Vec<(u64, u32, bool)> = rests.chain(others).collect();
+        all.sort_unstable();
+        let mut sharers = BTreeSet::new();
+        for group in all.chunk_by(|a, b| a.0 == b.0) {
+            if group.len() < 2 || !group.iter().any(|&(_, _, is_new)| is_new) {
+                continue;
+            }
+            // No sort: who ends or executes another program meanwhile turns the order around.
+            let (mut in_order, mut is_silent) = (Vec::with_capacity(group.len()), false);
+            for &(_, pid, _) in group {
+                let order = |other: &u32| {
+                    compare(*other, pid).unwrap_or_else(|| {
+                        is_silent = true;
+                        Ordering::Less
+                    })
+                };
+                match in_order.binary_search_by(order) {
+                    Ok(at) => sharers.extend([in_order[at], pid]),
+                    Err(at) => in_order.insert(at, pid),
+                }
+            }
+            if is_silent {
+                sharers.extend(group.iter().map(|&(_, pid, _)| pid));
             }
         }
-        if is_silent {
-            sharers.extend(group.iter().map(|&(_, pid, _)| pid));
+        sharers
+    }
+
+    /// Gives their codes numbers; whose codes get none are left out.
+    fn number(&mut self) {
+        let (mut index, mut rests) = (HashMap::default(), std::mem::take(&mut self.rests));
+        rests.retain(|place| {
+            let rows: Vec<usize> = self.rows_of(*place).collect();
+            rows.into_iter().all(|row| {
+                if self.rows[place.from as usize][row].is_none() {
+                    let code = self.code_of(*place, row);
+                    self.rows[place.from as usize][row] = numbered(&mut self.codes, &mut index, code);
+                }
+                self.rows[place.from as usize][row].is_some()
+            })
+        });
+        self.rests = rests;
+    }
+
+    fn notes(&self, place: Place) -> Option<&'a Notes> {
+        self.noted.get(place.from.checked_sub(1)? as usize)
+    }
+
+    fn rest(&self, place: Place) -> Option<Rest> {
+        match self.notes(place) {
+            Some(notes) => notes.rests.get(place.at as usize).map(|rest| Rest { seen: self.seen, ..rest.clone() }),
+            None => self.earlier.rest(place.at as usize),
         }
     }
-    sharers
+
+    fn rows_of(&self, place: Place) -> impl Iterator<Item = usize> + 'a {
+        let rows = self.rest(place).map(|rest| rest.rows).unwrap_or_default();
+        let (earlier, notes) = (self.earlier, self.notes(place));
+        rows.map(move |row| notes.map_or_else(|| earlier.row(row), |notes| usize::from(notes.rows[row])))
+    }
+
+    fn code_of(&self, place: Place, row: usize) -> Code {
+        self.notes(place).map_or_else(|| self.earlier.code(row), |notes| notes.codes[row])
+    }
+
+    /// As the bytes of a file, piece by piece: all of them at a time would take as much memory again. `name` is that of
+    /// a file.
+    pub fn put<'n>(
+        &self,
+        of: &StartsOf,
+        name: impl Fn(FileId) -> Option<Name<'n>>,
+        mut put: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        put(MAGIC)?;
+        put(head(of).as_bytes())?;
+        let mut rows = 0;
+        for rest in self.rests.iter().filter_map(|&place| self.rest(place)) {
+            rows += rest.rows.len();
+            put(&(u64::from(rest.seen) << 32 | u64::from(rest.pid)).to_le_bytes())?;
+            for number in [rest.ran.get(), rest.address, rows as u64] {
+                put(&number.to_le_bytes())?;
+            }
+        }
+        for &place in &self.rests {
+            for row in self.rows_of(place) {
+                put(&self.rows[place.from as usize][row].unwrap_or_default().to_le_bytes())?;
+            }
+        }
+        let name = |code: &Code| name(code.id).unwrap_or_default();
+        let mut names = 0;
+        for code in &self.codes {
+            names += name(code).len();
+            for number in [code.id.dev, code.id.ino, code.reach, names as u64] {
+                put(&number.to_le_bytes())?;
+            }
+        }
+        self.codes.iter().try_for_each(|code| put(name(code)))?;
+        for count in [self.rests.len(), rows, self.codes.len(), names] {
+            put(&(count as u64).to_le_bytes())?;
+        }
+        put(&self.numbering.started.to_le_bytes())?;
+        put(&self.numbering.last.to_le_bytes())?;
+        put(&self.numbering.most.to_le_bytes())
+    }
 }
 
 #[cfg(test)]
@@ -369,6 +455,26 @@ mod tests {
         notes
     }
 
+    /// What is kept, written and read again.
+    fn merge(
+        earlier: &Resting,
+        noted: &[Notes],
+        now: (Numbering, u32),
+        compare: impl Fn(u32, u32) -> Option<Ordering>,
+    ) -> Resting {
+        Resting::parse(bytes(&Kept::of(earlier, noted, now, compare)), &here())
+    }
+
+    fn bytes(kept: &Kept<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        kept.put(&here(), named, |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })
+        .unwrap();
+        bytes
+    }
+
     fn apart(a: u32, b: u32) -> Option<Ordering> {
         Some(a.cmp(&b))
     }
@@ -379,46 +485,39 @@ mod tests {
 
     fn inodes(resting: &Resting, pid: i32, nanos: u64) -> Option<Vec<u64>> {
         let rest = resting.find(pid, ran(nanos))?;
-        Some(resting.codes(rest).map(|code| code.id.ino).collect())
+        Some(resting.codes(&rest).map(|code| code.id.ino).collect())
     }
 
     #[test]
     fn what_was_written_is_read_again_and_only_here() {
-        let kept = merge(
-            &Resting::default(),
-            &[notes(&[(9, 90, 0x2000, &[3, 4])]), notes(&[(7, 70, 0x1000, &[4, 5, 3])])],
-            (BEGAN, 100),
-            apart,
-            named,
-        );
-        let bytes = kept.bytes(&here());
-        let read = Resting::parse(&bytes, &here());
-        assert_eq!(read, kept);
-        assert_eq!(read.numbering, Some(BEGAN));
+        let noted = [notes(&[(9, 90, 0x2000, &[3, 4])]), notes(&[(7, 70, 0x1000, &[4, 5, 3])])];
+        let earlier = Resting::default();
+        let bytes = bytes(&Kept::of(&earlier, &noted, (BEGAN, 100), apart));
+        let read = Resting::parse(bytes.clone(), &here());
+        assert_eq!((read.numbering, read.len(), read.is_empty()), (Some(BEGAN), 2, false));
         assert_eq!(inodes(&read, 7, 70), Some(vec![4, 5, 3]));
         assert_eq!(inodes(&read, 9, 90), Some(vec![3, 4]));
-        assert_eq!(read.codes(read.find(9, ran(90)).unwrap()).next(), Some(code(3)));
-        let names: Vec<_> = read.names(read.find(7, ran(70)).unwrap()).collect();
+        assert_eq!(read.codes(&read.find(9, ran(90)).unwrap()).next(), Some(code(3)));
+        let names: Vec<_> = read.names(&read.find(7, ran(70)).unwrap()).collect();
         assert_eq!(names, [None, Some(&b"/lib/f"[..]), Some(b"/lib/three")]);
-        assert_eq!(Resting::parse(&bytes, &StartsOf { pids: 2, ..here() }), Resting::default());
+        assert_eq!(Resting::parse(bytes.clone(), &StartsOf { pids: 2, ..here() }), Resting::default());
         for end in 0..bytes.len() {
-            assert_eq!(Resting::parse(&bytes[..end], &here()), Resting::default(), "{end}");
+            assert_eq!(Resting::parse(bytes[..end].to_vec(), &here()), Resting::default(), "{end}");
         }
     }
 
     #[test]
     fn numbers_that_lead_out_of_the_file_are_no_panic() {
-        let kept =
-            merge(&Resting::default(), &[notes(&[(7, 70, 1, &[4]), (9, 90, 2, &[5])])], (BEGAN, 1), apart, named);
-        let bytes = kept.bytes(&here());
+        let (earlier, noted) = (Resting::default(), [notes(&[(7, 70, 1, &[4]), (9, 90, 2, &[5])])]);
+        let bytes = bytes(&Kept::of(&earlier, &noted, (BEGAN, 1), apart));
         let head = MAGIC.len() + head(&here()).len();
         for at in head..bytes.len() {
             for bent in [0, 1, 0x7f, 0xff] {
                 let mut bytes = bytes.clone();
                 bytes[at] = bent;
-                let read = Resting::parse(&bytes, &here());
-                let pairs = |rest| read.codes(rest).zip(read.names(rest)).count();
-                let codes: usize = read.rests().iter().map(pairs).sum();
+                let read = Resting::parse(bytes, &here());
+                let pairs = |rest: Rest| read.codes(&rest).zip(read.names(&rest)).count();
+                let codes: usize = read.rests().map(pairs).sum();
                 assert!(codes <= 2, "{at} {bent}");
             }
         }
@@ -426,7 +525,7 @@ mod tests {
 
     #[test]
     fn who_has_run_is_not_known_and_who_was_just_looked_at_not_for_sure() {
-        let kept = merge(&Resting::default(), &[notes(&[(7, 70, 1, &[4])])], (BEGAN, 100), apart, named);
+        let kept = merge(&Resting::default(), &[notes(&[(7, 70, 1, &[4])])], (BEGAN, 100), apart);
         assert_eq!((inodes(&kept, 7, 71), inodes(&kept, 8, 70), inodes(&kept, -7, 70)), (None, None, None));
         let rest = kept.find(7, ran(70)).unwrap();
         assert_eq!([100, 101, 102].map(|now| rest.is_sure(now)), [false, false, true]);
@@ -440,14 +539,13 @@ mod tests {
             &[notes(&[(3, 30, 1, &[4]), (5, 50, 2, &[4, 6]), (7, 70, 3, &[5])])],
             (BEGAN, 100),
             apart,
-            named,
         );
         let mut now = notes(&[(5, 51, 2, &[6, 8])]);
         now.confirm(3);
-        let kept = merge(&earlier, &[now], (BEGAN, 200), apart, named);
+        let kept = merge(&earlier, &[now], (BEGAN, 200), apart);
         assert_eq!((inodes(&kept, 3, 30), inodes(&kept, 5, 51)), (Some(vec![4]), Some(vec![6, 8])));
         assert_eq!((inodes(&kept, 5, 50), inodes(&kept, 7, 70)), (None, None));
-        let seen: Vec<u32> = kept.rests().iter().map(|rest| rest.seen).collect();
+        let seen: Vec<u32> = kept.rests().map(|rest| rest.seen).collect();
         assert_eq!(seen, [100, 200]);
     }
 
@@ -457,24 +555,23 @@ mod tests {
         let mut now = notes(&[(2, 20, 1, &[4]), (4, 40, 1, &[4]), (8, 80, 9, &[4])]);
         // Of 3 there is something to say; it has the memory of 2, and neither that of 4 nor that of 8.
         now.pass(3, 1);
-        let pids = |kept: &Resting| kept.rests().iter().map(|rest| rest.pid).collect::<Vec<_>>();
-        assert_eq!(pids(&merge(&Resting::default(), &[now], (BEGAN, 1), shares, named)), [4, 8]);
+        let pids = |kept: &Resting| kept.rests().map(|rest| rest.pid).collect::<Vec<_>>();
+        assert_eq!(pids(&merge(&Resting::default(), &[now], (BEGAN, 1), shares)), [4, 8]);
         let now = || notes(&[(2, 20, 1, &[4]), (4, 40, 1, &[4]), (8, 80, 9, &[4])]);
-        assert_eq!(pids(&merge(&Resting::default(), &[now()], (BEGAN, 1), |_, _| None, named)), [8]);
+        assert_eq!(pids(&merge(&Resting::default(), &[now()], (BEGAN, 1), |_, _| None)), [8]);
         // Who stays was held against the others when it was new.
-        let earlier = merge(&Resting::default(), &[now()], (BEGAN, 1), apart, named);
+        let earlier = merge(&Resting::default(), &[now()], (BEGAN, 1), apart);
         let mut later = notes(&[(12, 120, 9, &[4])]);
         for pid in [2, 4, 8] {
             later.confirm(pid);
         }
-        assert_eq!(pids(&merge(&earlier, &[later], (BEGAN, 1), |_, _| None, named)), [2, 4]);
+        assert_eq!(pids(&merge(&earlier, &[later], (BEGAN, 1), |_, _| None)), [2, 4]);
     }
 
     #[test]
     fn a_process_with_more_files_than_can_be_numbered_is_left_out_whole() {
         let many: Vec<u64> = (1..=70_000).collect();
-        let kept =
-            merge(&Resting::default(), &[notes(&[(7, 70, 1, &many), (9, 90, 2, &[4])])], (BEGAN, 1), apart, named);
+        let kept = merge(&Resting::default(), &[notes(&[(7, 70, 1, &many), (9, 90, 2, &[4])])], (BEGAN, 1), apart);
         assert_eq!((inodes(&kept, 7, 70), inodes(&kept, 9, 90)), (None, Some(vec![4])));
     }
 }

@@ -121,7 +121,8 @@ fn processes(
 /// Keeps what this look noted, if it is worth it. Without it the next look only takes longer.
 fn keep(desk: &Desk<'_>, of: &StartsOf, starts: &Starts, recall: Option<&Recall>, seen: &Seen) {
     if seen.started.len() >= WORTH_KEEPING {
-        let _ = desk.store.keep_noted(Noted::Starts, &starts.with(&seen.started, &seen.pids).bytes(of));
+        let bytes = starts.with(&seen.started, &seen.pids).bytes(of);
+        let _ = desk.store.keep_noted(Noted::Starts, |put| put(&bytes));
     }
     if let Some(recall) = recall {
         resting::keep(desk, of, recall, seen);

@@ -6,7 +6,7 @@ use super::sights::Sights;
 use crate::cli::MappingSource;
 use crate::model::file::FileId;
 use crate::model::judge::{ClaimIndex, Numbering};
-use crate::model::resting::{self, Name, Notes, Rest, Resting};
+use crate::model::resting::{Kept, Name, Notes, Rest, Resting};
 use crate::model::starts::StartsOf;
 use crate::sys::state::Noted;
 use crate::sys::{clock, host, raw};
@@ -34,7 +34,7 @@ pub struct Recall {
 impl Recall {
     /// What a process mapped that has not run since, and that a thread of it which has been running all the while would
     /// have shown by now.
-    pub fn rest(&self, pid: i32, ran: NonZeroU64) -> Option<&Rest> {
+    pub fn rest(&self, pid: i32, ran: NonZeroU64) -> Option<Rest> {
         self.find(pid, ran).filter(|rest| rest.is_sure(self.now))
     }
 
@@ -43,9 +43,9 @@ impl Recall {
         self.find(pid, ran).is_some()
     }
 
-    fn find(&self, pid: i32, ran: NonZeroU64) -> Option<&Rest> {
+    fn find(&self, pid: i32, ran: NonZeroU64) -> Option<Rest> {
         let since = self.earlier.numbering?;
-        let is_same = |rest: &&Rest| !rest.is_old(self.now) && !since.may_have_given(pid, self.numbering);
+        let is_same = |rest: &Rest| !rest.is_old(self.now) && !since.may_have_given(pid, self.numbering);
         self.earlier.find(pid, ran).filter(is_same)
     }
 }
@@ -58,7 +58,7 @@ pub fn recall(desk: &Desk<'_>, of: &StartsOf, extent: Extent, claims: &ClaimInde
         return None;
     }
     let numbering = host::numbering(&desk.common.proc)?;
-    Some(Recall { earlier: Resting::parse(&desk.store.noted(Noted::Resting), of), numbering, now: clock::awake() })
+    Some(Recall { earlier: Resting::parse(desk.store.noted(Noted::Resting), of), numbering, now: clock::awake() })
 }
 
 /// Keeps what this look noted down, if there is enough of it.
@@ -72,10 +72,9 @@ pub fn keep(desk: &Desk<'_>, of: &StartsOf, recall: &Recall, seen: &Seen) {
     let names =
         seen.files.iter().filter_map(|view| Some((view.sighting.printed, Sights::lasting_name(&view.sighting)?)));
     let names: HashMap<FileId, Name<'_>> = names.collect();
-    let name = |id: FileId| names.get(&id).copied();
-    let kept = resting::merge(&recall.earlier, &seen.notes, (recall.numbering, over), raw::compare_memory, name);
+    let kept = Kept::of(&recall.earlier, &seen.notes, (recall.numbering, over), raw::compare_memory);
     // Without it the next look only takes longer.
-    let _ = desk.store.keep_noted(Noted::Resting, &kept.bytes(of));
+    let _ = desk.store.keep_noted(Noted::Resting, |put| kept.put(of, |id| names.get(&id).copied(), put));
 }
 
 /// To look again at so many costs less than to write the file,

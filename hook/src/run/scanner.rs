@@ -99,9 +99,9 @@ impl<'a> Scanner<'a> {
         let Some((recall, rest)) = asked.and_then(|(recall, ran)| Some((recall, recall.rest(pid, ran)?))) else {
             return false;
         };
-        self.mappings.recall(recall.earlier.codes(rest));
+        self.mappings.recall(recall.earlier.codes(&rest));
         let is_plain =
-            self.is_plain(pid, None, None) || self.meet_again(recall, rest) && self.is_plain(pid, None, None) || {
+            self.is_plain(pid, None, None) || self.meet_again(recall, &rest) && self.is_plain(pid, None, None) || {
                 let namespace = self.hall.procs.mount_namespace(pid);
                 self.is_plain(pid, Some(namespace), None)
             };

@@ -3,6 +3,8 @@
 //! Every file is written whole beside its place and renamed over it, so that a reader or a crash
 //! never sees half of one.
 
+mod noted;
+
 use super::files::{Links, Root};
 use crate::model::answers::Answers;
 use crate::model::file::FileFacts;
@@ -15,15 +17,16 @@ use rustix::fs::{flock, FlockOperation, Mode, OFlags};
 use serde::{de::DeserializeOwned, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use noted::Noted;
+use noted::Put;
+
 /// A pending file of a whole distribution upgrade is some 40 MB.
 const MOST_READ: u64 = 256 << 20;
-/// Rows for as many processes as Linux has pids (PID_MAX_LIMIT of `include/linux/threads.h`).
-const MOST_NOTED: u64 = 64 << 20;
 /// Past runs that are kept.
 const MOST_RUNS: usize = 100;
 /// And the bytes that they may take.
@@ -34,15 +37,6 @@ const MOST_HISTORY: u64 = 64 << 20;
 pub struct Store {
     run: PathBuf,
     lib: PathBuf,
-}
-
-/// What looks note for the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
-    /// When processes started.
-    Starts,
-    /// What processes map that may not have run since.
-    Resting,
 }
 
 /// Held while a run acts; only one at a time.
@@ -157,7 +151,7 @@ impl Store {
     pub fn clear(&self, paths: &[PathBuf]) -> Result<()> {
         for path in paths {
             match fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("remove {}", path.display()));
                 }
                 _ => {}
@@ -178,17 +172,6 @@ impl Store {
         write_whole(&self.memory_file(), memory)
     }
 
-    /// What earlier looks noted, as they wrote it; nothing where they did not.
-    pub fn noted(&self, noted: Noted) -> Vec<u8> {
-        super::input::file(&self.noted_file(noted), MOST_NOTED).unwrap_or_default()
-    }
-
-    /// Keeps what a look noted for the next one.
-    pub fn keep_noted(&self, noted: Noted, bytes: &[u8]) -> Result<()> {
-        make_folder(&self.run)?;
-        write_over(&self.noted_file(noted), bytes)
-    }
-
     /// The files in use as the update service last took note of them, in this boot; nobody but root reads them.
     pub fn marks(&self, boot_id: &str) -> Option<Marks> {
         read::<Marks>(&self.marks_file()).ok().filter(|marks| marks.boot_id == boot_id)
@@ -202,10 +185,6 @@ impl Store {
 
     fn marks_file(&self) -> PathBuf {
         self.run.join("marks.json")
-    }
-
-    fn noted_file(&self, noted: Noted) -> PathBuf {
-        self.run.join(if noted == Noted::Starts { "starts" } else { "resting" })
     }
 
     /// What package databases answered before; nothing where another than root could have written it.
@@ -355,7 +334,7 @@ impl Store {
     pub fn history(&self) -> Result<(Vec<PastRun>, Vec<String>)> {
         let folder = self.lib.join("history");
         let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
             entries => entries.with_context(|| format!("read {}", folder.display()))?,
         };
         let mut paths: Vec<PathBuf> = entries
@@ -437,8 +416,17 @@ fn write_whole<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 
 /// Writes what may be lost in a crash, under a name that no other process writes to meanwhile.
 fn write_over(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_pieces(path, |put| put(bytes))
+}
+
+fn write_pieces(path: &Path, hand: impl FnOnce(&mut Put<'_>) -> io::Result<()>) -> Result<()> {
     let beside = path.with_extension(std::process::id().to_string());
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let write = || {
+        let mut file = io::BufWriter::new(File::create(&beside)?);
+        hand(&mut |piece| file.write_all(piece))?;
+        file.flush()
+    };
+    let written = write().and_then(|()| fs::rename(&beside, path));
     written.inspect_err(|_| drop(fs::remove_file(&beside))).with_context(|| format!("write {}", path.display()))
 }
 
