@@ -17,6 +17,9 @@ const VICTIMS: usize = 5;
 /// Smaller ones are stubs, larger ones would fill the disk.
 const SIZES: std::ops::Range<u64> = 15 << 10..4 << 20;
 
+/// What a look noted of processes is not relied on for so long, and somewhat longer.
+pub const SETTLED: Duration = Duration::from_millis(3500);
+
 /// A program of `tests/bench`, compiled into a folder.
 pub fn compile(name: &str, into: &Path) -> Result<PathBuf> {
     let (source, program) = (workspace().join(format!("tests/bench/{name}.c")), into.join(name));
@@ -116,9 +119,7 @@ impl Load {
         ensure!(load.stale.is_subset(&load.pids), "a stale process is gone");
         Ok(load)
     }
-}
 
-impl Load {
     /// Wakes one process in so many, which fall asleep again.
     pub fn wake(&self, part: usize) -> Result<()> {
         for &pid in self.pids.iter().step_by(part) {

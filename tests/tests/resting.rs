@@ -1,6 +1,7 @@
 //! Processes that have not run since an earlier look: nothing of them may be missed.
 
 use anyhow::{ensure, Context, Result};
+use reexec_tests::load::SETTLED;
 use reexec_tests::place::Scratch;
 use reexec_tests::run::run;
 use reexec_tests::skip;
@@ -19,8 +20,6 @@ use std::time::Duration;
 /// Where packages keep files: no folder that anybody may write to.
 const INSTALLED: &str = "/var/lib";
 const SOON: Duration = Duration::from_secs(60);
-/// Longer than what was just noted is not relied on.
-const SETTLED: Duration = Duration::from_millis(3500);
 /// When some processes wake up: behind two looks and the time between them.
 const WAKES: &str = "7000";
 

@@ -90,16 +90,9 @@ impl Resting {
     /// A process as it was looked at, if its threads have had no processor time since.
     pub fn find(&self, pid: i32, ran: NonZeroU64) -> Option<Rest> {
         let pid = u32::try_from(pid).ok()?;
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match short(self.part(&self.rests), middle * REST).cmp(&pid) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return self.rest(middle).filter(|rest| rest.ran == ran),
-            }
-        }
-        None
+        let (rests, _) = self.part(&self.rests).as_chunks::<REST>();
+        let at = rests.binary_search_by_key(&pid, |rest| short(rest, 0)).ok()?;
+        self.rest(at).filter(|rest| rest.ran == ran)
     }
 
     fn part(&self, part: &Range<usize>) -> &[u8] {
@@ -206,9 +199,8 @@ fn short(bytes: &[u8], at: usize) -> u32 {
 #[derive(Debug, Default)]
 pub struct Notes {
     rests: Vec<Rest>,
-    codes: Vec<Code>,
+    codes: Codes,
     rows: Vec<u16>,
-    index: HashMap<Code, u16, foldhash::fast::RandomState>,
     /// Where the lowest code is mapped of processes of which nothing was noted.
     others: Vec<(u64, u32)>,
     /// Pids of processes of which what an earlier look kept is kept further.
@@ -221,7 +213,7 @@ impl Notes {
         let Ok(pid) = u32::try_from(pid) else { return };
         let start = self.rows.len();
         for code in codes {
-            let Some(row) = numbered(&mut self.codes, &mut self.index, code) else { return self.rows.truncate(start) };
+            let Some(row) = self.codes.number(code) else { return self.rows.truncate(start) };
             self.rows.push(row);
         }
         self.rests.push(Rest { pid, ran, seen: 0, address, rows: start..self.rows.len() });
@@ -248,19 +240,24 @@ impl Notes {
     }
 }
 
-/// The number of a code, which is a new one where it was not there; `None` where there are no more numbers.
-fn numbered(
-    codes: &mut Vec<Code>,
-    index: &mut HashMap<Code, u16, foldhash::fast::RandomState>,
-    code: Code,
-) -> Option<u16> {
-    if let Some(&row) = index.get(&code) {
-        return Some(row);
+/// Codes, each once, by number.
+#[derive(Debug, Default)]
+struct Codes {
+    list: Vec<Code>,
+    index: HashMap<Code, u16, foldhash::fast::RandomState>,
+}
+
+impl Codes {
+    /// The number of a code, which is a new one where it was not there; `None` where there are no more numbers.
+    fn number(&mut self, code: Code) -> Option<u16> {
+        if let Some(&row) = self.index.get(&code) {
+            return Some(row);
+        }
+        let row = u16::try_from(self.list.len()).ok()?;
+        self.list.push(code);
+        self.index.insert(code, row);
+        Some(row)
     }
-    let row = u16::try_from(codes.len()).ok()?;
-    codes.push(code);
-    index.insert(code, row);
-    Some(row)
 }
 
 /// Where a process that is kept is found: there may be many of them.
@@ -282,7 +279,7 @@ pub struct Kept<'a> {
     seen: u32,
     /// By pid.
     rests: Vec<Place>,
-    codes: Vec<Code>,
+    codes: Codes,
     /// For each of where they are from, the numbers of its codes here.
     rows: Vec<Vec<Option<u16>>>,
 }
@@ -299,9 +296,9 @@ impl<'a> Kept<'a> {
     ) -> Kept<'a> {
         let mut confirmed: Vec<u32> = noted.iter().flat_map(|notes| notes.confirmed.iter().copied()).collect();
         confirmed.sort_unstable();
-        let sizes = std::iter::once(earlier.codes.len() / CODE).chain(noted.iter().map(|notes| notes.codes.len()));
+        let sizes = std::iter::once(earlier.codes.len() / CODE).chain(noted.iter().map(|notes| notes.codes.list.len()));
         let rows = sizes.map(|size| vec![None; size]).collect();
-        let mut kept = Kept { earlier, noted, numbering, seen, rests: Vec::new(), codes: Vec::new(), rows };
+        let mut kept = Kept { earlier, noted, numbering, seen, rests: Vec::new(), codes: Codes::default(), rows };
         let place = |pid, from: usize, at: usize| Place { pid, from: from as u32, at: at as u32 };
         let earlier = earlier.rests().enumerate().map(|(at, rest)| place(rest.pid, 0, at));
         kept.rests.extend(earlier.filter(|place| confirmed.binary_search(&place.pid).is_ok()));
@@ -352,13 +349,13 @@ impl<'a> Kept<'a> {
 
     /// Gives their codes numbers; whose codes get none are left out.
     fn number(&mut self) {
-        let (mut index, mut rests) = (HashMap::default(), std::mem::take(&mut self.rests));
+        let mut rests = std::mem::take(&mut self.rests);
         rests.retain(|place| {
             let rows: Vec<usize> = self.rows_of(*place).collect();
             rows.into_iter().all(|row| {
                 if self.rows[place.from as usize][row].is_none() {
                     let code = self.code_of(*place, row);
-                    self.rows[place.from as usize][row] = numbered(&mut self.codes, &mut index, code);
+                    self.rows[place.from as usize][row] = self.codes.number(code);
                 }
                 self.rows[place.from as usize][row].is_some()
             })
@@ -384,7 +381,7 @@ impl<'a> Kept<'a> {
     }
 
     fn code_of(&self, place: Place, row: usize) -> Code {
-        self.notes(place).map_or_else(|| self.earlier.code(row), |notes| notes.codes[row])
+        self.notes(place).map_or_else(|| self.earlier.code(row), |notes| notes.codes.list[row])
     }
 
     /// As the bytes of a file, piece by piece: all of them at a time would take as much memory again. `name` is that of
@@ -412,14 +409,14 @@ impl<'a> Kept<'a> {
         }
         let name = |code: &Code| name(code.id).unwrap_or_default();
         let mut names = 0;
-        for code in &self.codes {
+        for code in &self.codes.list {
             names += name(code).len();
             for number in [code.id.dev, code.id.ino, code.reach, names as u64] {
                 put(&number.to_le_bytes())?;
             }
         }
-        self.codes.iter().try_for_each(|code| put(name(code)))?;
-        for count in [self.rests.len(), rows, self.codes.len(), names] {
+        self.codes.list.iter().try_for_each(|code| put(name(code)))?;
+        for count in [self.rests.len(), rows, self.codes.list.len(), names] {
             put(&(count as u64).to_le_bytes())?;
         }
         put(&self.numbering.started.to_le_bytes())?;

@@ -1,11 +1,12 @@
 //! What an earlier look kept of processes, as far as it may be relied on now, and what this one keeps.
 
 use super::desk::Desk;
-use super::scan::{Extent, Seen};
+use super::scan::{wanted, Extent, Seen};
 use super::sights::Sights;
 use crate::cli::MappingSource;
 use crate::model::file::FileId;
 use crate::model::judge::{ClaimIndex, Numbering};
+use crate::model::mapping::Wanted;
 use crate::model::resting::{Kept, Name, Notes, Rest, Resting};
 use crate::model::starts::StartsOf;
 use crate::sys::state::Noted;
@@ -53,8 +54,10 @@ impl Recall {
 /// What was kept of processes, where it tells all that is asked for, and can be relied on.
 pub fn recall(desk: &Desk<'_>, of: &StartsOf, extent: Extent, claims: &ClaimIndex) -> Option<Recall> {
     // Data files are not kept.
-    let is_enough = extent == Extent::Noteworthy && !claims.any_now();
-    if !is_enough || desk.common.mappings != MappingSource::Auto || !clock::counts_all_that_runs() {
+    if wanted(extent, claims) != Wanted::Code
+        || desk.common.mappings != MappingSource::Auto
+        || !clock::counts_all_that_runs()
+    {
         return None;
     }
     let numbering = host::numbering(&desk.common.proc)?;

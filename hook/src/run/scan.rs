@@ -192,8 +192,8 @@ impl Progress {
 
 /// Data files are only of interest where all is asked for, or where somebody says just now that one
 /// was replaced.
-fn wanted(question: &Question) -> Wanted {
-    match question.extent != Extent::Noteworthy || question.claims.any_now() {
+pub fn wanted(extent: Extent, claims: &ClaimIndex) -> Wanted {
+    match extent != Extent::Noteworthy || claims.any_now() {
         true => Wanted::Files,
         false => Wanted::Code,
     }
@@ -232,7 +232,7 @@ pub fn scan_all(question: &Question, progress: &Progress) -> Result<Seen> {
     let silent = question.hung.devices.keys().copied().collect();
     let spaces = Spaces::of_host(&question.proc, &silent);
     let sights = Sights::new(spaces, clock::boot(), Arc::clone(&question.claims));
-    let (sights, wanted, users) = (RwLock::new(sights), wanted(question), OnceLock::new());
+    let (sights, wanted, users) = (RwLock::new(sights), wanted(question.extent, &question.claims), OnceLock::new());
     let (own, prints_layers) = (host::own_pid(&question.proc), prints_layers(question, source));
     let hall = Hall { question, procs, own, source, prints_layers, wanted, sights, users };
     let next = AtomicUsize::new(0);

@@ -60,10 +60,9 @@ impl<'a> Scanner<'a> {
         if Some(pid) == self.hall.own {
             return;
         }
-        let recall = self.hall.question.recall.as_deref();
         // Before its mappings are: whatever it does from now on shows the next time.
-        let ran = recall.and_then(|_| clock::ran(pid));
-        if self.rests(pid, recall.zip(ran)) {
+        let asked = self.hall.question.recall.as_deref().and_then(|recall| Some((recall, clock::ran(pid)?)));
+        if self.rests(pid, asked) {
             (self.seen.scanned, self.seen.resting) = (self.seen.scanned + 1, self.seen.resting + 1);
             return;
         }
@@ -74,12 +73,12 @@ impl<'a> Scanner<'a> {
         };
         if self.is_plain(pid, None, Some(&maps)) {
             self.seen.scanned += 1;
-            return self.note(pid, recall.zip(ran));
+            return self.note(pid, asked);
         }
         let namespace = self.hall.procs.mount_namespace(pid);
         if self.is_plain(pid, Some(namespace), Some(&maps)) {
             self.seen.scanned += 1;
-            return self.note(pid, recall.zip(ran));
+            return self.note(pid, asked);
         }
         let Ok(process) = self.hall.procs.open(pid) else { return };
         // Still the same process: its number cannot have been given to another one before its memory went.
@@ -88,7 +87,7 @@ impl<'a> Scanner<'a> {
         }
         self.seen.scanned += 1;
         if self.meet(&process, &maps, namespace) && self.is_plain(pid, Some(namespace), Some(&maps)) {
-            return self.note(pid, recall.zip(ran));
+            return self.note(pid, asked);
         }
         self.pass(pid);
         self.look_closely(&process, &process, &maps, namespace);

@@ -7,7 +7,7 @@
 //! the machine's mood.
 
 use anyhow::{bail, ensure, Context, Result};
-use reexec_tests::load::{compile, measure, median, pids_in, Cost, Load, Objects, Streams};
+use reexec_tests::load::{compile, measure, median, pids_in, Cost, Load, Objects, Streams, SETTLED};
 use reexec_tests::peers;
 use reexec_tests::place::Scratch;
 use reexec_tests::upgrade::{forget, mount_private, set_policy, Upgrade};
@@ -33,8 +33,6 @@ const COUNTS: [usize; 3] = [200, 1000, 5000];
 const PART: usize = 4;
 /// Until those are asleep again.
 const ASLEEP: Duration = Duration::from_millis(50);
-/// What was just noted is not relied on for so long.
-const SETTLED: Duration = Duration::from_millis(3500);
 
 /// Files of the packages whose upgrades the hook is called for: an ordinary one, and the largest of which the
 /// inodes are asked.
